@@ -1,9 +1,11 @@
 //! The wire format, as Linux's `include/uapi/linux/fuse.h` defines it (7.45), with virtio-fs's little-endian layout.
 
+mod entry;
 mod flags;
 mod opcode;
 mod structs;
 
+pub use entry::{Dirent, EntryOut};
 pub use flags::*;
 pub use opcode::Opcode;
 pub use structs::*;
