@@ -1,1 +1,3 @@
+//! `samepaged`: see the library.
+
 fn main() {}

@@ -1,0 +1,291 @@
+//! The virtio-fs device of one connection, as `vhost-user-backend` wants it.
+
+use std::ffi::CString;
+use std::fmt;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::Mutex;
+use tracing::{debug, error, info};
+use vhost::vhost_user::message::{VhostUserProtocolFeatures, VhostUserVirtioFeatures};
+use vhost_user_backend::VhostUserBackend;
+use virtio_bindings::bindings::virtio_config::VIRTIO_F_VERSION_1;
+use virtio_bindings::bindings::virtio_ring::{
+    VIRTIO_RING_F_EVENT_IDX, VIRTIO_RING_F_INDIRECT_DESC,
+};
+use vmm_sys_util::epoll::EventSet;
+use vmm_sys_util::event::{
+    EventConsumer, EventFlag, EventNotifier, new_event_consumer_and_notifier,
+};
+
+use super::RequestHandler;
+use super::config_space;
+use super::memory::{AtomicMemory, Memory};
+use super::pool::{Pool, Serve};
+use super::request::Request;
+use super::ring::{Ring, RingError, Taken};
+use super::serve::{Counters, Options};
+
+/// Entries that a ring may have; QEMU's `queue-size` goes up to this.
+const MAX_QUEUE_SIZE: usize = 1024;
+
+/// The queue for FORGETs and interrupts; the request queues follow it (virtio 1.3, 5.11.2).
+const HIPRIO: usize = 0;
+
+/// One front end's device: its rings, its workers, its guest's memory.
+///
+/// Must outlive the `VhostUserDaemon` that runs it (see [`Drop`]).
+pub(super) struct Device {
+    requests: Arc<Requests>,
+    options: Options,
+    memory: AtomicMemory,
+    queues: Vec<Queue>,
+    /// What ends each queue's worker, until `vhost-user-backend` asks for it.
+    exit_events: Mutex<Vec<Option<(EventConsumer, EventNotifier)>>>,
+    /// Exit events' consumers, which `vhost-user-backend` forgets to close.
+    leaked: Mutex<Vec<RawFd>>,
+    /// The front end has gone: a worker leaves its ring even if more requests keep coming.
+    closing: AtomicBool,
+    /// Joined when the device is dropped.
+    pool: Option<Pool>,
+}
+
+/// What a queue's worker finds out at its first kick.
+#[derive(Default)]
+struct Queue {
+    ring: OnceLock<Ring>,
+    worker_is_fit: OnceLock<bool>,
+}
+
+/// What serves requests, on a queue's own worker and in the pool.
+struct Requests {
+    handler: Arc<dyn RequestHandler>,
+    counters: Arc<Counters>,
+}
+
+impl Device {
+    /// A device that no front end has configured yet.
+    ///
+    /// # Errors
+    /// Where the system has no room for another thread or descriptor.
+    pub(super) fn new(
+        options: &Options,
+        handler: Arc<dyn RequestHandler>,
+        counters: Arc<Counters>,
+    ) -> io::Result<Self> {
+        let queues = 1 + options.request_queues.get();
+        let exit_event =
+            |_| new_event_consumer_and_notifier(EventFlag::NONBLOCK | EventFlag::CLOEXEC).map(Some);
+        let exit_events = (0..queues).map(exit_event).collect::<io::Result<_>>()?;
+        let requests = Arc::new(Requests { handler, counters });
+        let pool = match options.thread_pool_size {
+            0 => None,
+            size => Some(Pool::start(size, &requests)?),
+        };
+        Ok(Self {
+            requests,
+            options: options.clone(),
+            memory: AtomicMemory::new(Memory::new()),
+            queues: (0..queues).map(|_| Queue::default()).collect(),
+            exit_events: Mutex::new(exit_events),
+            leaked: Mutex::default(),
+            closing: AtomicBool::new(false),
+            pool,
+        })
+    }
+
+    /// The guest's memory, empty until the front end describes it.
+    pub(super) fn memory(&self) -> AtomicMemory {
+        self.memory.clone()
+    }
+
+    /// The front end has gone: the workers shall come home.
+    pub(super) fn hang_up(&self) {
+        // Relaxed: nothing is published with it; a worker that misses it serves one request more.
+        self.closing.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends workers that a daemon started which could not start all of them: it leaves them behind.
+    pub(super) fn dismiss_workers(&self) {
+        for &fd in &*self.leaked.lock() {
+            // SAFETY: nobody closes these descriptors before the device is dropped.
+            let exit_event = unsafe { BorrowedFd::borrow_raw(fd) };
+            // An eventfd's counter that is not full takes this; a full one has ended the worker already.
+            let _ = rustix::io::write(exit_event, &1u64.to_ne_bytes());
+        }
+    }
+
+    /// Empties `ring`, and goes on until the guest has been told to kick at its next request.
+    fn drain(&self, queue: usize, ring: &Ring) -> Result<(), RingError> {
+        loop {
+            ring.disable_kicks()?;
+            loop {
+                if self.closing.load(Ordering::Relaxed) {
+                    return Ok(());
+                }
+                match ring.take(queue)? {
+                    Taken::Request(request) => self.dispatch(request),
+                    Taken::Empty => break,
+                    Taken::Inactive => return Ok(()),
+                }
+            }
+            if !ring.enable_kicks()? {
+                return Ok(());
+            }
+        }
+    }
+
+    fn dispatch(&self, request: Request) {
+        match &self.pool {
+            Some(pool) if request.queue() != HIPRIO => pool.submit(request),
+            _ => self.requests.serve(request),
+        }
+    }
+}
+
+impl Requests {
+    fn stop(&self, queue: usize, ring: &Ring, reason: &dyn fmt::Display) {
+        if ring.stop() {
+            self.counters.count_stopped_queue();
+            error!("queue {queue} stops until the guest sets it up anew: {reason}");
+        }
+    }
+}
+
+impl Serve for Requests {
+    fn prepare(&self, name: &str) -> bool {
+        // The name is for top(1) and gdb only.
+        if let Ok(name) = CString::new(name) {
+            let _ = rustix::thread::set_name(&name);
+        }
+        let prepared = self.handler.prepare_thread();
+        if let Err(error) = &prepared {
+            error!("worker {name} cannot serve: {error}");
+        }
+        prepared.is_ok()
+    }
+
+    fn serve(&self, request: Request) {
+        let (queue, ring) = (request.queue(), request.ring().clone());
+        if let Err(error) = request.serve(&*self.handler) {
+            self.stop(queue, &ring, &error);
+        }
+    }
+}
+
+impl VhostUserBackend for Device {
+    type Bitmap = ();
+    type Vring = Ring;
+
+    fn num_queues(&self) -> usize {
+        self.queues.len()
+    }
+
+    fn max_queue_size(&self) -> usize {
+        MAX_QUEUE_SIZE
+    }
+
+    fn features(&self) -> u64 {
+        (1 << VIRTIO_F_VERSION_1)
+            | (1 << VIRTIO_RING_F_INDIRECT_DESC)
+            | (1 << VIRTIO_RING_F_EVENT_IDX)
+            | VhostUserVirtioFeatures::PROTOCOL_FEATURES.bits()
+    }
+
+    // Without LOG_SHMFD the VMM knows that it cannot migrate this guest; the reply path does not log dirty pages.
+    fn protocol_features(&self) -> VhostUserProtocolFeatures {
+        let mut features = VhostUserProtocolFeatures::MQ
+            | VhostUserProtocolFeatures::REPLY_ACK
+            | VhostUserProtocolFeatures::BACKEND_REQ
+            | VhostUserProtocolFeatures::BACKEND_SEND_FD
+            | VhostUserProtocolFeatures::CONFIGURE_MEM_SLOTS
+            | VhostUserProtocolFeatures::RESET_DEVICE;
+        features.set(VhostUserProtocolFeatures::CONFIG, self.options.tag.is_some());
+        features
+    }
+
+    fn acked_features(&self, features: u64) {
+        debug!("the guest's features: {features:#x}");
+    }
+
+    fn reset_device(&self) {
+        // The rings are disabled already; what they have begun is finished before the inodes go.
+        for ring in self.queues.iter().filter_map(|queue| queue.ring.get()) {
+            ring.wait_until_idle();
+        }
+        info!("device reset");
+        self.requests.handler.reset();
+    }
+
+    // Each ring knows for itself.
+    fn set_event_idx(&self, _enabled: bool) {}
+
+    fn get_config(&self, offset: u32, size: u32) -> Vec<u8> {
+        match &self.options.tag {
+            Some(tag) => {
+                let queues = self.options.announced_request_queues.get();
+                config_space::read(tag, u32::from(queues), offset, size)
+            }
+            // CONFIG was not offered: a front end that asks all the same is told that there is nothing.
+            None => Vec::new(),
+        }
+    }
+
+    // The rings look at `self.memory`, which has the new state already.
+    fn update_memory(&self, _memory: AtomicMemory) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn queues_per_thread(&self) -> Vec<u64> {
+        (0..self.queues.len()).map(|queue| 1 << queue).collect()
+    }
+
+    fn exit_event(&self, queue: usize) -> Option<(EventConsumer, EventNotifier)> {
+        let events = self.exit_events.lock().get_mut(queue)?.take()?;
+        self.leaked.lock().push(events.0.as_raw_fd());
+        Some(events)
+    }
+
+    fn stop_vring(&self, queue: u32) -> io::Result<()> {
+        if let Some(ring) = self.queues.get(queue as usize).and_then(|queue| queue.ring.get()) {
+            ring.wait_until_idle();
+        }
+        Ok(())
+    }
+
+    /// A kick. An `Err` would end the worker without a word, so there is none.
+    fn handle_event(
+        &self,
+        event: u16,
+        _set: EventSet,
+        rings: &[Ring],
+        queue: usize,
+    ) -> io::Result<()> {
+        // One ring a worker: the worker's number is the queue's.
+        let (Some(ring), Some(state)) = (rings.get(usize::from(event)), self.queues.get(queue))
+        else {
+            return Ok(());
+        };
+        let ring = state.ring.get_or_init(|| ring.clone());
+        let fit =
+            state.worker_is_fit.get_or_init(|| self.requests.prepare(&format!("queue-{queue}")));
+        if !fit {
+            self.requests.stop(queue, ring, &"its worker cannot serve");
+        } else if let Err(error) = self.drain(queue, ring) {
+            self.requests.stop(queue, ring, &error);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        for fd in self.leaked.get_mut().drain(..) {
+            // SAFETY: `exit_event` gave the consumer that owns `fd` to the daemon of this device, which took the
+            // descriptor out of it and never closes it. The daemon has gone before the device: `fd` is ours alone.
+            drop(unsafe { OwnedFd::from_raw_fd(fd) });
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! vhost-user and virtqueues: how a guest's requests reach the server and how replies go back.
+//!
+//! This is the only place that names `vhost`, `virtio-queue` and `vm-memory`; nothing here calls the file system.
+//!
+//! ```text
+//! front end ── messages ──▶ VhostUserDaemon (one a connection) ── memory, ring addresses, kick and call events
+//! guest ──── kick ────────▶ a worker a queue ─▶ Ring::take ─▶ chain::walk ─▶ RequestHandler ─▶ Ring (used ring, call)
+//!                                          └──▶ Pool (--thread-pool-size), request queues only
+//! ```
+//!
+//! What a guest writes can stop its own queue and nothing else: the walk checks every descriptor once and works on the
+//! copy, guest memory is only ever touched through [`vm_memory::VolatileSlice`] or handed to the host's kernel as iovecs.
+
+mod buffers;
+mod chain;
+mod config_space;
+mod device;
+mod file_io;
+mod memory;
+mod pool;
+mod request;
+mod ring;
+mod serve;
+mod stopper;
+
+use std::io;
+
+use fuse::io::{ReplyWriter, RequestReader};
+use fuse::{Mapper, ProtocolError};
+
+pub use config_space::{Tag, TagError};
+pub use serve::{Counters, Options, RequestQueues, serve};
+pub use stopper::Stopper;
+
+/// What answers requests: a [`fuse::Server`], or a script in a test.
+pub trait RequestHandler: Send + Sync {
+    /// Called once by every thread before its first request.
+    ///
+    /// # Errors
+    /// Where the thread cannot be made fit; it then serves nothing.
+    fn prepare_thread(&self) -> io::Result<()>;
+
+    /// Serves one request; returns how many bytes of the reply area were filled, counted from its start.
+    ///
+    /// # Errors
+    /// [`ProtocolError`] where no reply is possible: the queue that brought the request stops.
+    fn handle(
+        &self,
+        request: &mut dyn RequestReader,
+        reply: &mut dyn ReplyWriter,
+        mapper: Option<&dyn Mapper>,
+    ) -> Result<usize, ProtocolError>;
+
+    /// The guest has gone without a word: a device reset, or the front end disconnected. No request is in progress.
+    fn reset(&self);
+}

@@ -1,0 +1,146 @@
+//! One request on its way from the available ring to the used ring.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+
+use fuse::ProtocolError;
+use fuse::io::{DataSource, ReplyWriter, WriteMode};
+use thiserror::Error;
+
+use super::RequestHandler;
+use super::buffers::Buffers;
+use super::chain::{self, Chain, ChainError, Table};
+use super::file_io;
+use super::memory::Memory;
+use super::ring::{Ring, RingError};
+
+/// Why a request could not be answered. Its queue must stop.
+#[derive(Debug, Error)]
+pub(super) enum RequestError {
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    #[error(transparent)]
+    Protocol(#[from] ProtocolError),
+    #[error(transparent)]
+    Ring(#[from] RingError),
+    #[error("reply of {0} bytes")]
+    ReplyLength(usize),
+}
+
+/// A chain that was taken out of the available ring. It counts as in progress until it is dropped.
+#[derive(Debug)]
+pub(super) struct Request {
+    counted: InProgress,
+    /// Keeps the mappings alive that the chain's buffers lie in, whatever the front end does to its memory table.
+    memory: Arc<Memory>,
+    table: Table,
+    head: u16,
+    queue: usize,
+}
+
+impl Request {
+    /// Wraps the chain at `head` of `table`, which `ring`, the queue number `queue`, has counted.
+    pub(super) fn new(
+        ring: Ring,
+        queue: usize,
+        memory: Arc<Memory>,
+        table: Table,
+        head: u16,
+    ) -> Self {
+        Self { counted: InProgress(ring), memory, table, head, queue }
+    }
+
+    /// The number of the queue that it came from.
+    pub(super) fn queue(&self) -> usize {
+        self.queue
+    }
+
+    /// The ring that it came from.
+    pub(super) fn ring(&self) -> &Ring {
+        &self.counted.0
+    }
+
+    /// Walks the chain, lets `handler` answer and gives the chain back to the guest.
+    pub(super) fn serve(self, handler: &dyn RequestHandler) -> Result<(), RequestError> {
+        let chain = chain::walk(&self.memory, self.table, self.head)?;
+        let len = answer(&chain, handler)?;
+        let len = u32::try_from(len).map_err(|_| RequestError::ReplyLength(len))?;
+        let ring = self.ring().clone();
+        Ok(ring.give_back(self.head, len, self.counted)?)
+    }
+}
+
+fn answer(chain: &Chain<'_>, handler: &dyn RequestHandler) -> Result<usize, ProtocolError> {
+    let mut request = Readable { buffers: &chain.readable, position: 0 };
+    let mut reply = Writable { buffers: &chain.writable };
+    handler.handle(&mut request, &mut reply, None)
+}
+
+#[derive(Debug)]
+struct InProgress(Ring);
+
+impl Drop for InProgress {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+/// The readable part of a chain, from front to back.
+struct Readable<'c, 'm> {
+    buffers: &'c Buffers<'m>,
+    position: usize,
+}
+
+impl DataSource for Readable<'_, '_> {
+    fn remaining(&self) -> usize {
+        self.buffers.len() - self.position
+    }
+
+    fn write_to(
+        &mut self,
+        file: BorrowedFd<'_>,
+        len: usize,
+        offset: u64,
+        mode: WriteMode,
+    ) -> io::Result<usize> {
+        let written = file_io::write(self.buffers, self.position, file, len, offset, mode)?;
+        self.position += written;
+        Ok(written)
+    }
+
+    fn read_exact(&mut self, buf: &mut [u8]) -> io::Result<()> {
+        self.buffers.copy_out(self.position, buf)?;
+        self.position += buf.len();
+        Ok(())
+    }
+}
+
+/// The writable part of a chain.
+struct Writable<'c, 'm> {
+    buffers: &'c Buffers<'m>,
+}
+
+impl ReplyWriter for Writable<'_, '_> {
+    fn capacity(&self) -> usize {
+        self.buffers.len()
+    }
+
+    fn write_at(&mut self, at: usize, bytes: &[u8]) -> io::Result<()> {
+        self.buffers.copy_in(at, bytes)
+    }
+
+    fn read_file_at(
+        &mut self,
+        at: usize,
+        file: BorrowedFd<'_>,
+        len: usize,
+        offset: u64,
+    ) -> io::Result<usize> {
+        file_io::read(self.buffers, at, file, len, offset)
+    }
+}
+
+#[cfg(test)]
+#[path = "request_tests.rs"]
+mod tests;
