@@ -1,0 +1,92 @@
+//! Programs for the host and the guest, fetched as packages or built from released crates.
+
+use std::env;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::apt::{Apt, Release};
+use super::{sources, store};
+use crate::framework::cargo;
+
+const LIBRARIES: &str = "usr/lib/x86_64-linux-gnu";
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// A statically linked busybox, the whole userland of a small guest.
+///
+/// # Errors
+/// It cannot be fetched; without a Debian mirror `SAMEPAGE_BUSYBOX` must name one.
+pub fn busybox() -> Result<PathBuf> {
+    if let Some(path) = env::var_os("SAMEPAGE_BUSYBOX") {
+        return Ok(path.into());
+    }
+    let tree =
+        package("busybox-static", Release::Trixie).map_err(|error| match sources::debian() {
+            Ok(_) => error,
+            Err(_) => error.context("name a statically linked busybox in SAMEPAGE_BUSYBOX"),
+        })?;
+    let places = [tree.join("usr/bin/busybox"), tree.join("bin/busybox")];
+    places.into_iter().find(|place| place.is_file()).context("busybox-static holds no busybox")
+}
+
+/// The unpacked tree of one package, without what it depends on.
+///
+/// # Errors
+/// It cannot be fetched.
+pub fn package(name: &str, release: Release) -> Result<PathBuf> {
+    store::ensure(name, |directory| Apt::open(release)?.unpack(name, &[name], directory))
+}
+
+/// virtiofsd, the daemon that figures are held against.
+///
+/// # Errors
+/// It cannot be fetched or built.
+pub fn virtiofsd() -> Result<PathBuf> {
+    cargo::install("virtiofsd", "1.14.0", |command| {
+        let packages = ["libseccomp-dev", "libcap-ng-dev"];
+        let libraries = store::ensure("virtiofsd-libraries", |directory| {
+            Apt::open(Release::Bookworm)?.unpack("virtiofsd's libraries", &packages, directory)
+        })?;
+        for library in ["LIBSECCOMP", "LIBCAPNG"] {
+            command
+                .env(format!("{library}_LIB_PATH"), libraries.join(LIBRARIES))
+                .env(format!("{library}_LINK_TYPE"), "static");
+        }
+        Ok(())
+    })
+}
+
+/// pjdfstest, the POSIX conformance suite, linked statically so that it runs in any guest.
+///
+/// # Errors
+/// It cannot be fetched or built.
+pub fn pjdfstest() -> Result<PathBuf> {
+    cargo::install("pjdfstest", "0.2.2", |command| {
+        let packages = ["libacl1-dev", "libattr1-dev"];
+        let libraries = store::ensure("pjdfstest-libraries", |directory| {
+            Apt::open(Release::Bookworm)?.unpack("pjdfstest's libraries", &packages, directory)
+        })?;
+        let search = format!("-Lnative={}", libraries.join(LIBRARIES).display());
+        link_statically(command, &[search, "-Clink-arg=-lattr".into()]);
+        Ok(())
+    })
+}
+
+/// fsx, the random exerciser of reads, writes, truncations and mappings, linked statically.
+///
+/// # Errors
+/// It cannot be fetched or built.
+pub fn fsx() -> Result<PathBuf> {
+    cargo::install("fsx", "0.3.2", |command| {
+        link_statically(command, &[]);
+        Ok(())
+    })
+}
+
+/// A named target keeps the flags away from build scripts and macros, which are host programs.
+fn link_statically(command: &mut Command, more: &[String]) {
+    let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned()];
+    flags.extend_from_slice(more);
+    command.args(["--target", TARGET]).env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
+}

@@ -1,0 +1,121 @@
+//! What must be gone when we are: process groups and scratch directories.
+//!
+//! Drop does it on every ordinary path and on a panic. A signal (Ctrl-C, SIGTERM, SIGHUP) skips
+//! drops, so a thread waits for those, clears away everything that is registered here, and exits
+//! with the status that a shell would show.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, exit};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::thread;
+
+use anyhow::{Context, Result};
+use rustix::process::{Pid, Signal, kill_process_group};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+#[derive(Default)]
+struct Registry {
+    groups: BTreeSet<i32>,
+    directories: BTreeSet<PathBuf>,
+}
+
+static REGISTRY: Mutex<Registry> =
+    Mutex::new(Registry { groups: BTreeSet::new(), directories: BTreeSet::new() });
+static HANDLER: Once = Once::new();
+
+fn registry() -> MutexGuard<'static, Registry> {
+    REGISTRY.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Start a process that leads its own group, and remember it. Nothing can come between.
+pub(super) fn spawn(command: &mut Command) -> io::Result<Child> {
+    watch_signals();
+    let mut registry = registry();
+    let child = command.spawn()?;
+    registry.groups.insert(Pid::from_child(&child).as_raw_nonzero().get());
+    Ok(child)
+}
+
+/// The group is gone.
+pub(super) fn forget_group(leader: Pid) {
+    registry().groups.remove(&leader.as_raw_nonzero().get());
+}
+
+/// A directory that is removed with all that is in it when the value is dropped, or a signal ends
+/// the program.
+#[derive(Debug)]
+pub struct Scratch {
+    path: PathBuf,
+}
+
+impl Scratch {
+    /// A new directory in the system's temporary directory: its path is short, as those of Unix
+    /// sockets must be.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn new() -> Result<Self> {
+        Self::new_in(&std::env::temp_dir())
+    }
+
+    /// A new directory in `parent`, which is made if need be.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn new_in(parent: &Path) -> Result<Self> {
+        watch_signals();
+        let problem = || format!("cannot make a scratch directory in {}", parent.display());
+        fs::create_dir_all(parent).with_context(problem)?;
+        let mut registry = registry();
+        let path = tempfile::Builder::new()
+            .prefix("samepage-")
+            .tempdir_in(parent)
+            .with_context(problem)?;
+        let path = path.keep();
+        registry.directories.insert(path.clone());
+        Ok(Self { path })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.path);
+        registry().directories.remove(&self.path);
+    }
+}
+
+fn watch_signals() {
+    HANDLER.call_once(|| {
+        if let Ok(mut signals) = Signals::new([SIGINT, SIGTERM, SIGHUP]) {
+            thread::spawn(move || {
+                if let Some(signal) = signals.forever().next() {
+                    clear_and_exit(signal);
+                }
+            });
+        }
+    });
+}
+
+fn clear_and_exit(signal: i32) -> ! {
+    // The lock is kept, so nobody starts anything any more.
+    let registry = registry();
+    for &group in &registry.groups {
+        if let Some(leader) = Pid::from_raw(group) {
+            let _ = kill_process_group(leader, Signal::KILL);
+        }
+    }
+    for directory in &registry.directories {
+        let _ = fs::remove_dir_all(directory);
+    }
+    exit(128 + signal)
+}

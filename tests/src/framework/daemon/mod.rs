@@ -1,0 +1,202 @@
+//! vhost-user-fs daemons: ours, virtiofsd, or any other with virtiofsd's options.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::process::{ChildStderr, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::artifact::tools;
+use super::cargo;
+use super::process::Process;
+
+pub mod usage;
+
+const START_LIMIT: Duration = Duration::from_secs(30);
+
+/// Which daemon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Program {
+    /// Ours, built from this workspace.
+    Samepaged,
+    /// virtiofsd, built from its released crate.
+    Virtiofsd,
+    /// Any program, with its first arguments.
+    Other(Vec<OsString>),
+}
+
+impl Program {
+    /// `samepaged`, `virtiofsd`, or a command line, quoted as for a shell.
+    ///
+    /// # Errors
+    /// The quotation is not closed, or there is nothing.
+    pub fn parse(text: &OsStr) -> Result<Self> {
+        match text.to_str() {
+            Some("samepaged") => return Ok(Self::Samepaged),
+            Some("virtiofsd") => return Ok(Self::Virtiofsd),
+            _ => {}
+        }
+        let words: Option<Vec<OsString>> = shlex::bytes::split(text.as_bytes())
+            .map(|words| words.into_iter().map(OsString::from_vec).collect());
+        match words {
+            Some(words) if !words.is_empty() => Ok(Self::Other(words)),
+            _ => bail!("cannot make a command of \"{}\"", text.display()),
+        }
+    }
+
+    /// The command line's first words; what has to be built is built.
+    fn command_line(&self) -> Result<Vec<OsString>> {
+        Ok(match self {
+            Self::Samepaged => vec![cargo::samepaged()?.into()],
+            Self::Virtiofsd => vec![tools::virtiofsd()?.into()],
+            Self::Other(words) => words.clone(),
+        })
+    }
+}
+
+/// How a daemon is to be started.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    /// Which one.
+    pub program: Program,
+    /// The directory that it shares.
+    pub share: PathBuf,
+    /// The name under which guests find the share.
+    pub tag: String,
+    /// `--cache`; `None` leaves it to the daemon.
+    pub cache: Option<String>,
+    /// More arguments.
+    pub arguments: Vec<OsString>,
+    /// Repeat its log on our standard error.
+    pub echo: bool,
+}
+
+/// A daemon that runs, and waits for a VM on its socket or serves one.
+#[derive(Debug)]
+pub struct Daemon {
+    process: Process,
+    socket: PathBuf,
+    log: PathBuf,
+}
+
+impl Daemon {
+    /// Start one and wait until it listens on `socket`. Its standard error goes to `log`.
+    ///
+    /// # Errors
+    /// It cannot be built or started, or ends before it listens; the message shows its log.
+    pub fn start(name: &str, spec: &Spec, socket: &Path, log: &Path) -> Result<Self> {
+        let words = arguments(spec, spec.program.command_line()?, socket);
+        let (program, rest) = words.split_first().context("the daemon's command is empty")?;
+        let mut command = Command::new(program);
+        let file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
+        command.args(rest).stdin(Stdio::null());
+        if spec.echo {
+            command.stdout(Stdio::null()).stderr(Stdio::piped());
+        } else {
+            command.stdout(file.try_clone()?).stderr(file.try_clone()?);
+        }
+        let mut process = Process::spawn(name, &mut command)?;
+        if let Some(stderr) = process.take_stderr() {
+            repeat(name.to_owned(), stderr, file);
+        }
+        let mut daemon = Self { process, socket: socket.to_path_buf(), log: log.to_path_buf() };
+        daemon.wait_until_listening()?;
+        Ok(daemon)
+    }
+
+    /// Its socket.
+    #[must_use]
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// The file that its standard error goes to.
+    #[must_use]
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+
+    /// Its process.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// Trying to connect would take the place of the VM, so the kernel's table is asked.
+    fn wait_until_listening(&mut self) -> Result<()> {
+        let deadline = Instant::now() + START_LIMIT;
+        while !listens(&fs::read("/proc/net/unix")?, self.socket.as_os_str().as_bytes()) {
+            if let Some(status) = self.process.status()? {
+                let log = fs::read_to_string(&self.log).unwrap_or_default();
+                bail!("{} ended at its start ({status}):\n{}", self.process.name(), log.trim_end());
+            }
+            ensure!(
+                Instant::now() < deadline,
+                "{} did not listen on {} within {START_LIMIT:?}; its log is {}",
+                self.process.name(),
+                self.socket.display(),
+                self.log.display()
+            );
+            thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    }
+}
+
+/// The whole command line. A program whose own words hold `{socket}` or `{share}` gets them
+/// filled in; else virtiofsd's options are added.
+fn arguments(spec: &Spec, mut words: Vec<OsString>, socket: &Path) -> Vec<OsString> {
+    let mut placed = false;
+    for word in &mut words {
+        for (mark, value) in [("{socket}", socket), ("{share}", spec.share.as_path())] {
+            if let Some((before, after)) = word.to_str().and_then(|text| text.split_once(mark)) {
+                let mut filled = OsString::from(before);
+                filled.push(value);
+                filled.push(after);
+                *word = filled;
+                placed = true;
+            }
+        }
+    }
+    if !placed {
+        words.extend(["--socket-path".into(), socket.into()]);
+        words.extend(["--shared-dir".into(), spec.share.clone().into()]);
+    }
+    if spec.program == Program::Samepaged {
+        // With other daemons the tag is QEMU's business alone.
+        words.extend(["--tag".into(), spec.tag.clone().into()]);
+    }
+    if let Some(cache) = &spec.cache {
+        words.extend(["--cache".into(), cache.into()]);
+    }
+    words.extend(spec.arguments.iter().cloned());
+    words
+}
+
+/// Whether the kernel's table of Unix sockets has a listening one of this name. A line is `number:
+/// references protocol flags type state inode path`; flag 0x10000 says that it listens.
+fn listens(table: &[u8], path: &[u8]) -> bool {
+    table.split(|byte| *byte == b'\n').any(|line| {
+        let flags = line.split(|byte| *byte == b' ').nth(3);
+        flags == Some(b"00010000".as_slice()) && line.strip_suffix(path).is_some()
+    })
+}
+
+/// Copy the daemon's log to a file, and to our standard error under its name.
+fn repeat(name: String, from: ChildStderr, mut to: File) {
+    thread::spawn(move || {
+        for line in BufReader::new(from).split(b'\n').map_while(Result::ok) {
+            let text = String::from_utf8_lossy(&line).into_owned();
+            eprintln!("[{name}] {text}");
+            let _ = writeln!(to, "{text}");
+        }
+    });
+}
+
+#[cfg(test)]
+#[path = "daemon_tests.rs"]
+mod tests;

@@ -1,0 +1,118 @@
+//! A machine's description, and QEMU's arguments for it.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use crate::protocol::PORT_NAME;
+
+use super::accel::Accel;
+
+/// One shared directory as the guest sees it.
+#[derive(Debug, Clone)]
+pub struct Share {
+    /// The name to mount it by.
+    pub tag: String,
+    /// The daemon's socket.
+    pub socket: PathBuf,
+    /// Request queues; virtiofsd has one.
+    pub queues: u32,
+}
+
+/// A machine.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    /// The kernel's image.
+    pub kernel: PathBuf,
+    /// The initramfs.
+    pub initramfs: PathBuf,
+    /// Words to add to the kernel's command line.
+    pub kernel_words: Vec<String>,
+    /// Processors.
+    pub cpus: u32,
+    /// Memory, in MiB.
+    pub memory_mib: u32,
+    /// Shared directories.
+    pub shares: Vec<Share>,
+    /// More arguments for QEMU, at the end.
+    pub qemu_arguments: Vec<OsString>,
+}
+
+impl Machine {
+    /// QEMU's arguments. The agent's port is on standard input and output, the kernel's log goes
+    /// to `console`.
+    #[must_use]
+    pub fn arguments(&self, accel: Accel, console: &Path) -> Vec<OsString> {
+        let mut words: Vec<OsString> = Vec::new();
+        let mut add = |option: &str, value: OsString| words.extend([option.into(), value]);
+        let plain = ["-nodefaults", "-no-user-config", "-no-reboot"];
+        accel.arguments().iter().for_each(|(option, value)| add(option, value.into()));
+        add("-machine", "q35,memory-backend=memory".into());
+        // The daemon maps the guest's memory, so it must be shareable.
+        let memory = format!("memory-backend-memfd,id=memory,size={}M,share=on", self.memory_mib);
+        add("-object", memory.into());
+        add("-m", format!("{}M", self.memory_mib).into());
+        add("-smp", self.cpus.to_string().into());
+        add("-kernel", self.kernel.clone().into());
+        add("-initrd", self.initramfs.clone().into());
+        add("-append", self.command_line().into());
+        add("-display", "none".into());
+        add("-chardev", joined("file,id=console,path=", console));
+        add("-serial", "chardev:console".into());
+        add("-chardev", "stdio,id=agent,signal=off".into());
+        add("-device", "virtio-serial-pci".into());
+        add("-device", format!("virtserialport,chardev=agent,name={PORT_NAME}").into());
+        for (number, share) in self.shares.iter().enumerate() {
+            add("-chardev", joined(&format!("socket,id=fs{number},path="), &share.socket));
+            let device = format!(
+                "vhost-user-fs-pci,chardev=fs{number},tag={},num-request-queues={},queue-size=1024",
+                share.tag.replace(',', ",,"),
+                share.queues
+            );
+            add("-device", device.into());
+        }
+        words.extend(plain.map(OsString::from));
+        words.extend(self.qemu_arguments.iter().cloned());
+        words
+    }
+
+    /// A panic ends QEMU, for it is told not to reboot.
+    fn command_line(&self) -> String {
+        let mut words = vec!["console=ttyS0", "panic=-1", "random.trust_cpu=on"];
+        words.extend(self.kernel_words.iter().map(String::as_str));
+        words.join(" ")
+    }
+}
+
+/// `text` and a path, in which QEMU wants commas doubled.
+fn joined(text: &str, path: &Path) -> OsString {
+    let mut word = OsString::from(text);
+    match path.to_str() {
+        Some(path) => word.push(path.replace(',', ",,")),
+        None => word.push(path),
+    }
+    word
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_share_becomes_a_device_and_extra_arguments_come_last() {
+        let share = |tag: &str| Share { tag: tag.into(), socket: "/tmp/a,b".into(), queues: 3 };
+        let machine = Machine {
+            kernel: "/k".into(),
+            initramfs: "/i".into(),
+            kernel_words: vec!["samepage.root=host".into()],
+            cpus: 2,
+            memory_mib: 256,
+            shares: vec![share("share"), share("root")],
+            qemu_arguments: vec!["-s".into()],
+        };
+        let words = machine.arguments(Accel::Tcg, Path::new("/log"));
+        let has = |text: &str| words.iter().any(|word| word.to_string_lossy().contains(text));
+        assert!(has("fs1,tag=root,num-request-queues=3") && has("path=/tmp/a,,b"));
+        assert!(has("size=256M,share=on") && has("panic=-1") && has("samepage.root=host"));
+        assert_eq!(words.last().unwrap(), "-s");
+    }
+}
