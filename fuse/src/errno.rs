@@ -8,6 +8,17 @@ pub fn error(errno: i32) -> io::Error {
     io::Error::from_raw_os_error(errno)
 }
 
+/// The error number that a guest gets for `error`: what the operating system said, else `EIO`.
+///
+/// Linux takes only 1 to 511; the numbers above are the kernel's own and never leave it.
+#[must_use]
+pub fn number(error: &io::Error) -> i32 {
+    match error.raw_os_error() {
+        Some(errno @ 1..=511) => errno,
+        _ => EIO,
+    }
+}
+
 macro_rules! errnos {
     ($($name:ident = $value:literal),* $(,)?) => { $(#[doc = concat!("`", stringify!($name), "`")] pub const $name: i32 = $value;)* };
 }

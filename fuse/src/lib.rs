@@ -6,15 +6,26 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(target_endian = "big")]
+compile_error!(
+    "virtio-fs is little-endian; the wire structures in `abi` would need byte swaps here"
+);
+
 pub mod abi;
+pub mod counters;
+mod decode;
 pub mod dirs;
 pub mod errno;
+mod failure;
 pub mod filesystem;
 pub mod ids;
 pub mod io;
 pub mod mapper;
 mod server;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
+pub use counters::Counters;
 pub use filesystem::FileSystem;
 pub use ids::{Context, Handle, NodeId};
 pub use mapper::{Mapper, Mapping};

@@ -124,3 +124,74 @@ bitflags! {
         const DAX = 1 << 1;
     }
 }
+
+bitflags! {
+    /// `valid` of [`super::SetattrIn`]: what SETATTR changes (`FATTR_*`).
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct SetattrValid: u32 {
+        /// `mode` is meant.
+        const MODE = 1 << 0;
+        /// `uid` is meant.
+        const UID = 1 << 1;
+        /// `gid` is meant.
+        const GID = 1 << 2;
+        /// `size` is meant.
+        const SIZE = 1 << 3;
+        /// `atime` is meant.
+        const ATIME = 1 << 4;
+        /// `mtime` is meant.
+        const MTIME = 1 << 5;
+        /// `fh` is meant.
+        const FH = 1 << 6;
+        /// The access time shall be now.
+        const ATIME_NOW = 1 << 7;
+        /// The modification time shall be now.
+        const MTIME_NOW = 1 << 8;
+        /// `lock_owner` is meant.
+        const LOCKOWNER = 1 << 9;
+        /// `ctime` is meant.
+        const CTIME = 1 << 10;
+        /// Clear suid and sgid.
+        const KILL_SUIDGID = 1 << 11;
+    }
+
+    /// `write_flags` of [`super::WriteIn`] (`FUSE_WRITE_*`).
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct WriteFlags: u32 {
+        /// From the guest's page cache.
+        const CACHE = 1 << 0;
+        /// `lock_owner` is meant.
+        const LOCKOWNER = 1 << 1;
+        /// Clear suid and sgid.
+        const KILL_SUIDGID = 1 << 2;
+    }
+
+    /// `release_flags` of [`super::ReleaseIn`] (`FUSE_RELEASE_*`).
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct ReleaseFlags: u32 {
+        /// A FLUSH is due.
+        const FLUSH = 1 << 0;
+        /// The `flock` lock goes.
+        const FLOCK_UNLOCK = 1 << 1;
+    }
+
+    /// `flags` of [`super::SetupmappingIn`] (`FUSE_SETUPMAPPING_FLAG_*`).
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct SetupmappingFlags: u64 {
+        /// The guest will store into the mapping.
+        const WRITE = 1 << 0;
+        /// The guest will load from the mapping.
+        const READ = 1 << 1;
+    }
+}
+
+/// `FUSE_GETATTR_FH`: `fh` of [`super::GetattrIn`] and [`super::StatxIn`] is meant.
+pub const GETATTR_FH: u32 = 1 << 0;
+/// `FUSE_OPEN_KILL_SUIDGID` in `open_flags` of [`super::OpenIn`] and [`super::CreateIn`].
+pub const OPEN_KILL_SUIDGID: u32 = 1 << 0;
+/// `FUSE_FSYNC_FDATASYNC` in `fsync_flags` of [`super::FsyncIn`].
+pub const FSYNC_FDATASYNC: u32 = 1 << 0;
+/// `FUSE_SETXATTR_ACL_KILL_SGID` in [`super::SetxattrExtIn`].
+pub const SETXATTR_ACL_KILL_SGID: u32 = 1 << 0;
+/// `FUSE_IOCTL_UNRESTRICTED` in `flags` of [`super::IoctlIn`]: only character devices in user space have it.
+pub const IOCTL_UNRESTRICTED: u32 = 1 << 1;

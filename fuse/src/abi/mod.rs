@@ -1,13 +1,15 @@
 //! The wire format, as Linux's `include/uapi/linux/fuse.h` defines it (7.45), with virtio-fs's little-endian layout.
 
-mod entry;
 mod flags;
 mod opcode;
+mod replies;
+mod requests;
 mod structs;
 
-pub use entry::{Dirent, EntryOut};
 pub use flags::*;
 pub use opcode::Opcode;
+pub use replies::*;
+pub use requests::*;
 pub use structs::*;
 
 /// Major version. The same since 2006; a guest with another one is refused.

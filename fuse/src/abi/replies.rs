@@ -1,0 +1,116 @@
+//! What follows `fuse_out_header` in replies.
+
+use std::time::Duration;
+
+use super::structs::wire;
+use super::{Attr, Statx};
+use crate::filesystem::{Attributes, Entry, Opened, StatxAttributes};
+
+wire! {
+    /// `struct fuse_init_out`. `flags` and `flags2` are the halves of [`super::InitFlags`].
+    InitOut: 64 {
+        major: u32,
+        minor: u32,
+        max_readahead: u32,
+        flags: u32,
+        max_background: u16,
+        congestion_threshold: u16,
+        max_write: u32,
+        time_gran: u32,
+        max_pages: u16,
+        map_alignment: u16,
+        flags2: u32,
+        max_stack_depth: u32,
+        request_timeout: u16,
+        unused: [u16; 11],
+    }
+
+    /// `struct fuse_entry_out`: an inode under a name.
+    EntryOut: 128 {
+        nodeid: u64,
+        generation: u64,
+        entry_valid: u64,
+        attr_valid: u64,
+        entry_valid_nsec: u32,
+        attr_valid_nsec: u32,
+        attr: Attr,
+    }
+
+    /// `struct fuse_attr_out`.
+    AttrOut: 104 { attr_valid: u64, attr_valid_nsec: u32, dummy: u32, attr: Attr }
+
+    /// `struct fuse_statx_out`.
+    StatxOut: 288 {
+        attr_valid: u64,
+        attr_valid_nsec: u32,
+        flags: u32,
+        spare: [u64; 2],
+        stat: Statx,
+    }
+
+    /// `struct fuse_open_out`. `open_flags` are [`super::OpenReplyFlags`].
+    OpenOut: 16 { fh: u64, open_flags: u32, backing_id: i32 }
+
+    /// `struct fuse_write_out`, also COPY_FILE_RANGE's reply.
+    WriteOut: 8 { size: u32, padding: u32 }
+
+    /// `struct fuse_copy_file_range_out`: COPY_FILE_RANGE_64's reply.
+    CopyFileRangeOut: 8 { bytes_copied: u64 }
+
+    /// `struct fuse_getxattr_out`: how long the value is, for a guest that asked with size 0.
+    GetxattrOut: 8 { size: u32, padding: u32 }
+
+    /// `struct fuse_ioctl_out`; the output follows.
+    IoctlOut: 16 { result: i32, flags: u32, in_iovs: u32, out_iovs: u32 }
+
+    /// `struct fuse_lseek_out`.
+    LseekOut: 8 { offset: u64 }
+
+    /// `struct fuse_dirent`, without the name that follows it.
+    Dirent: 24 { ino: u64, off: u64, namelen: u32, kind: u32 }
+}
+
+impl From<&Entry> for EntryOut {
+    fn from(entry: &Entry) -> Self {
+        let (entry_valid, entry_valid_nsec) = split(entry.entry_ttl);
+        let (attr_valid, attr_valid_nsec) = split(entry.attr_ttl);
+        Self {
+            nodeid: entry.nodeid,
+            generation: entry.generation,
+            entry_valid,
+            attr_valid,
+            entry_valid_nsec,
+            attr_valid_nsec,
+            attr: entry.attr,
+        }
+    }
+}
+
+impl From<&Attributes> for AttrOut {
+    fn from(attributes: &Attributes) -> Self {
+        let (attr_valid, attr_valid_nsec) = split(attributes.ttl);
+        Self { attr_valid, attr_valid_nsec, dummy: 0, attr: attributes.attr }
+    }
+}
+
+impl From<&StatxAttributes> for StatxOut {
+    fn from(attributes: &StatxAttributes) -> Self {
+        let (attr_valid, attr_valid_nsec) = split(attributes.ttl);
+        Self { attr_valid, attr_valid_nsec, flags: 0, spare: [0; 2], stat: attributes.statx }
+    }
+}
+
+impl From<&Opened> for OpenOut {
+    fn from(opened: &Opened) -> Self {
+        Self {
+            fh: opened.handle.map_or(0, |handle| handle.0),
+            open_flags: opened.flags.bits(),
+            backing_id: 0,
+        }
+    }
+}
+
+/// Seconds and nanoseconds, as lifetimes travel.
+fn split(ttl: Duration) -> (u64, u32) {
+    (ttl.as_secs(), ttl.subsec_nanos())
+}
