@@ -289,3 +289,7 @@ impl Drop for Device {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "device_tests.rs"]
+mod tests;

@@ -16,12 +16,15 @@ mod chain;
 mod config_space;
 mod device;
 mod file_io;
+mod inherited;
 mod memory;
 mod pool;
 mod request;
 mod ring;
 mod serve;
 mod stopper;
+#[cfg(test)]
+mod testing;
 
 use std::io;
 
@@ -29,6 +32,7 @@ use fuse::io::{ReplyWriter, RequestReader};
 use fuse::{Mapper, ProtocolError};
 
 pub use config_space::{Tag, TagError};
+pub use inherited::inherited_listener;
 pub use serve::{Counters, Options, RequestQueues, serve};
 pub use stopper::Stopper;
 

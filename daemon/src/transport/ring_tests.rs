@@ -1,1 +1,144 @@
+use std::io::Write as _;
+use std::thread;
 
+use virtio_queue::desc::split::Descriptor;
+
+use super::*;
+use crate::transport::testing::{BUFFERS, Driver, SIZE, event, read_event, readable};
+
+fn driver() -> Driver {
+    Driver::new(&AtomicMemory::new(Memory::new()))
+}
+
+fn one() -> [Descriptor; 1] {
+    [readable(BUFFERS, 8)]
+}
+
+fn take(driver: &Driver) -> Request {
+    match driver.ring.take(1) {
+        Ok(Taken::Request(request)) => request,
+        other => panic!("no request: {other:?}"),
+    }
+}
+
+#[test]
+fn nothing_offered_nothing_taken() {
+    let driver = driver();
+    assert!(matches!(driver.ring.take(1), Ok(Taken::Empty)));
+}
+
+#[test]
+fn rings_that_are_not_to_be_served_give_nothing() {
+    let mut driver = driver();
+    driver.offer(&one());
+    driver.ring.set_enabled(false);
+    assert!(matches!(driver.ring.take(1), Ok(Taken::Inactive)));
+    driver.ring.set_enabled(true);
+    driver.ring.set_queue_ready(false);
+    assert!(matches!(driver.ring.take(1), Ok(Taken::Inactive)));
+    driver.ring.set_queue_ready(true);
+    driver.ring.stop();
+    assert!(matches!(driver.ring.take(1), Ok(Taken::Inactive)));
+}
+
+#[test]
+fn a_stopped_ring_starts_again_when_it_is_set_up_anew() {
+    let mut driver = driver();
+    driver.offer(&one());
+    assert!(driver.ring.stop());
+    assert!(!driver.ring.stop(), "only the first call stops it");
+    driver.ring.set_queue_ready(false);
+    assert!(driver.ring.is_stopped(), "stopping a ring does not repair it");
+    driver.ring.set_queue_ready(true);
+    take(&driver);
+}
+
+#[test]
+fn the_front_end_hears_of_a_stopped_ring() {
+    let driver = driver();
+    let mut error = event();
+    driver.ring.set_err(Some(error.try_clone().unwrap()));
+    driver.ring.stop();
+    assert_eq!(read_event(&mut error), 1);
+}
+
+#[test]
+fn an_index_too_far_ahead_is_an_error() {
+    let mut driver = driver();
+    driver.set_available(SIZE + 1);
+    assert!(matches!(
+        driver.ring.take(1),
+        Err(RingError::AvailableIndex { index: 17, next: 0, size: SIZE })
+    ));
+}
+
+#[test]
+fn indices_wrap() {
+    let mut driver = driver();
+    driver.ring.set_queue_next_avail(u16::MAX);
+    driver.set_available(u16::MAX);
+    driver.offer(&one());
+    driver.offer(&one());
+    take(&driver);
+    take(&driver);
+    assert!(matches!(driver.ring.take(1), Ok(Taken::Empty)));
+}
+
+#[test]
+fn a_ring_outside_memory_is_an_error() {
+    let driver = driver();
+    driver.memory.lock().unwrap().replace(Memory::new());
+    assert!(matches!(driver.ring.take(1), Err(RingError::Memory(_))));
+    assert!(matches!(driver.ring.enable_kicks(), Err(RingError::Memory(_))));
+}
+
+#[test]
+fn one_descriptor_offered_again_and_again_is_bounded() {
+    let mut driver = driver();
+    let mut requests = Vec::new();
+    for _ in 0..SIZE {
+        driver.offer_head(0);
+        requests.push(take(&driver));
+    }
+    driver.offer_head(0);
+    assert!(matches!(driver.ring.take(1), Err(RingError::TooManyInProgress { size: SIZE })));
+    requests.pop();
+    driver.offer_head(0);
+    take(&driver);
+}
+
+#[test]
+fn waiting_for_idle_waits_for_the_last_request() {
+    let mut driver = driver();
+    driver.offer(&one());
+    let request = take(&driver);
+    let ring = driver.ring.clone();
+    let waiter = thread::spawn(move || ring.wait_until_idle());
+    assert!(!waiter.is_finished());
+    drop(request);
+    waiter.join().unwrap();
+}
+
+#[test]
+fn a_kick_that_was_withdrawn_is_no_error() {
+    let driver = driver();
+    assert!(driver.ring.read_kick().unwrap(), "no kick event at all");
+    driver.ring.set_kick(Some(event()));
+    assert!(driver.ring.read_kick().unwrap(), "an event that nobody has raised");
+    let mut kick = event();
+    kick.write_all(&1u64.to_ne_bytes()).unwrap();
+    driver.ring.set_kick(Some(kick.try_clone().unwrap()));
+    assert!(driver.ring.read_kick().unwrap());
+    assert_eq!(read_event(&mut kick), 0, "the kick was consumed");
+    driver.ring.set_enabled(false);
+    assert!(!driver.ring.read_kick().unwrap());
+}
+
+#[test]
+fn a_kick_event_that_has_ended_is_an_error() {
+    let driver = driver();
+    let (reader, writer) = std::io::pipe().unwrap();
+    driver.ring.set_kick(Some(std::fs::File::from(std::os::fd::OwnedFd::from(reader))));
+    drop(writer);
+    assert!(driver.ring.read_kick().is_err());
+}

@@ -26,6 +26,12 @@ impl RequestQueues {
     /// The most that can be offered.
     pub const MAX: u8 = 63;
 
+    /// What QEMU's `vhost-user-fs-pci` uses unless told otherwise.
+    pub const ONE: Self = Self(1);
+
+    /// Offered unless told otherwise: enough for most guests, at the price of an idle thread each.
+    pub const DEFAULT: Self = Self(16);
+
     /// `count` request queues, if that is between 1 and [`Self::MAX`].
     #[must_use]
     pub fn new(count: u8) -> Option<Self> {

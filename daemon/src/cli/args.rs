@@ -1,0 +1,298 @@
+//! Every option, as the user writes it.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::builder::PossibleValue;
+use clap::{Args as Group, Parser, ValueEnum};
+
+use super::config::{CacheMode, FileHandles, LogLevel, Negotiation};
+use crate::transport::{RequestQueues, Tag};
+
+const EXAMPLES: &str = "\
+EXAMPLES
+
+Share /srv/data with one VM. The daemon waits for QEMU, serves it, and waits for the next one:
+
+    samepaged --shared-dir /srv/data --socket-path /run/data.sock
+
+    qemu-system-x86_64 … -m 4G -object memory-backend-memfd,id=mem,size=4G,share=on -numa node,memdev=mem \\
+        -chardev socket,id=fs,path=/run/data.sock -device vhost-user-fs-pci,chardev=fs,tag=data
+
+    guest# mount -t virtiofs data /mnt
+
+The guest's memory must be shared (share=on). For several VMs start one daemon each, on the same directory.
+
+QEMU runs as another user: let its group in.
+
+    samepaged --shared-dir /srv/data --socket-path /run/data.sock --socket-group kvm
+
+libvirt starts and stops the daemon itself; in the domain's XML, with <memoryBacking><source type='memfd'/><access
+mode='shared'/></memoryBacking>:
+
+    <filesystem type='mount'><driver type='virtiofs'/><binary path='/usr/libexec/samepaged'/>
+      <source dir='/srv/data'/><target dir='data'/></filesystem>
+
+See what the guest does, while it does it:
+
+    samepaged … --stats-socket /run/data.stats
+    curl --unix-socket /run/data.stats http://localhost/metrics
+
+SIGTERM, SIGINT and SIGHUP end the daemon when the requests in progress are done; a second one ends it at once.
+
+SECURITY: without --sandbox, which this version does not have yet, the daemon runs with the rights it was started with.
+Guests reach nothing outside the shared directory, but run it as a user who may do no more than it must.";
+
+/// Shares a host directory with a VM over vhost-user virtio-fs.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "samepaged",
+    version,
+    about,
+    after_long_help = EXAMPLES,
+    after_help = "More, with examples for QEMU and libvirt: samepaged --help",
+    args_override_self = true,
+    override_usage = "samepaged --shared-dir DIR (--socket-path PATH | --fd FD) [OPTIONS]"
+)]
+pub(super) struct Args {
+    /// The directory to share
+    #[arg(long, value_name = "DIR")]
+    pub(super) shared_dir: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) front: FrontArgs,
+
+    #[command(flatten)]
+    pub(super) guest: GuestArgs,
+
+    #[command(flatten)]
+    pub(super) daemon: DaemonArgs,
+
+    /// Print what this program can do, as JSON for VMM managers, and exit
+    #[arg(long)]
+    pub(super) print_capabilities: bool,
+
+    #[command(flatten)]
+    pub(super) old: OldArgs,
+
+    #[command(flatten)]
+    pub(super) later: LaterArgs,
+}
+
+/// Where the VMM connects, and what the device looks like.
+#[derive(Clone, Debug, Group)]
+#[command(next_help_heading = "The VMM's side")]
+pub(super) struct FrontArgs {
+    /// Where to listen for the VMM
+    ///
+    /// PATH.pid beside it holds the daemon's process id and keeps a second daemon away. A socket that a dead daemon left
+    /// is replaced.
+    #[arg(long, value_name = "PATH")]
+    pub(super) socket_path: Option<PathBuf>,
+
+    /// A listening socket that the parent process has opened
+    #[arg(long, value_name = "FD")]
+    pub(super) fd: Option<i32>,
+
+    /// Group that may connect to the socket
+    #[arg(long, value_name = "GROUP")]
+    pub(super) socket_group: Option<String>,
+
+    /// Exit when the first VMM has disconnected, as virtiofsd does
+    #[arg(long)]
+    pub(super) once: bool,
+
+    /// Serve a configuration space with this tag
+    ///
+    /// For VMMs that ask the daemon for it. QEMU's vhost-user-fs-pci has its own tag= and does not (and QEMU 7.1 to 8.0
+    /// crash when it is offered).
+    #[arg(long, value_name = "TAG")]
+    pub(super) tag: Option<Tag>,
+
+    /// Request queues, each with a worker (1 to 63) [default: up to 16, 1 in the configuration space]
+    ///
+    /// A VMM may use fewer than the daemon has, never more (QEMU: num-request-queues=). A guest that finds the number in
+    /// the configuration space (--tag) sets up exactly so many.
+    #[arg(long, value_name = "N", value_parser = request_queues)]
+    pub(super) num_request_queues: Option<RequestQueues>,
+
+    /// Threads that help the queues' workers with requests of any queue
+    ///
+    /// For guests with one request queue that have more than one request in flight.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = pool_size)]
+    pub(super) thread_pool_size: usize,
+}
+
+/// What the guest sees.
+#[derive(Clone, Debug, Group)]
+#[command(next_help_heading = "The guest's side")]
+pub(super) struct GuestArgs {
+    /// What the guest may cache
+    #[arg(long, value_enum, value_name = "MODE", default_value_t = CacheMode::Auto, ignore_case = true)]
+    pub(super) cache: CacheMode,
+
+    /// Let files be mapped (MAP_SHARED) with --cache never and metadata
+    #[arg(long)]
+    pub(super) allow_mmap: bool,
+
+    /// Let the guest's page cache hold back writes
+    #[arg(long)]
+    pub(super) writeback: bool,
+
+    /// Honour the guest's O_DIRECT on the host
+    #[arg(long)]
+    pub(super) allow_direct_io: bool,
+
+    /// Refuse every change
+    #[arg(long)]
+    pub(super) readonly: bool,
+
+    /// Extended attributes
+    #[arg(long)]
+    pub(super) xattr: bool,
+
+    /// POSIX ACLs (with --xattr); `always` fails the mount of a guest without them [default: never; bare: always]
+    #[arg(long, value_enum, value_name = "WHEN", require_equals = true, num_args = 0..=1,
+          default_value_t = Negotiation::Never, default_missing_value = "always", hide_default_value = true)]
+    pub(super) posix_acl: Negotiation,
+
+    /// Security labels of new files come from the guest (with --xattr) [default: never; bare: always]
+    #[arg(long, value_enum, value_name = "WHEN", require_equals = true, num_args = 0..=1,
+          default_value_t = Negotiation::Never, default_missing_value = "always", hide_default_value = true)]
+    pub(super) security_label: Negotiation,
+
+    /// The guest sees mount points below the directory as such [default]
+    #[arg(long, overrides_with = "no_announce_submounts")]
+    pub(super) announce_submounts: bool,
+
+    /// The guest sees one file system
+    #[arg(long, overrides_with = "announce_submounts")]
+    pub(super) no_announce_submounts: bool,
+
+    /// Names and attributes are fetched one by one
+    #[arg(long)]
+    pub(super) no_readdirplus: bool,
+
+    /// The host clears suid and sgid bits at writes
+    #[arg(long, overrides_with = "no_killpriv_v2")]
+    pub(super) killpriv_v2: bool,
+
+    /// The guest clears suid and sgid bits at writes [default]
+    #[arg(long, overrides_with = "killpriv_v2")]
+    pub(super) no_killpriv_v2: bool,
+
+    /// Honour the guest's O_NOATIME, which fails for files of others unless the daemon is privileged
+    #[arg(long)]
+    pub(super) preserve_noatime: bool,
+}
+
+/// What the daemon does on the host.
+#[derive(Clone, Debug, Group)]
+#[command(next_help_heading = "The host's side")]
+pub(super) struct DaemonArgs {
+    /// Remember inodes by file handle, which costs no descriptor, or by open descriptor
+    ///
+    /// `prefer`: by handle where the file system and the daemon's rights allow it. `mandatory`: or not at all.
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = FileHandles::Prefer)]
+    pub(super) inode_file_handles: FileHandles,
+
+    /// Most descriptors the daemon may have open; 0 leaves the limit alone [default: 1000000, or what the system allows]
+    #[arg(long, value_name = "N")]
+    pub(super) rlimit_nofile: Option<u64>,
+
+    /// Isolate the daemon: only `none` as yet
+    #[arg(long, value_name = "HOW")]
+    pub(super) sandbox: Option<String>,
+
+    /// Restrict the daemon's system calls: only `none` as yet
+    #[arg(long, value_name = "ACTION")]
+    pub(super) seccomp: Option<String>,
+
+    /// How much to log; the variable `RUST_LOG`, where set, decides instead
+    #[arg(long, value_enum, value_name = "LEVEL", default_value_t = LogLevel::Info)]
+    pub(super) log_level: LogLevel,
+
+    /// Log to syslog, not to stderr
+    #[arg(long)]
+    pub(super) syslog: bool,
+
+    /// Answer HTTP requests for /metrics (Prometheus text) on this Unix socket
+    #[arg(long, value_name = "PATH")]
+    pub(super) stats_socket: Option<PathBuf>,
+}
+
+/// What older virtiofsds took.
+#[derive(Clone, Debug, Group)]
+#[command(next_help_heading = "Old forms")]
+pub(super) struct OldArgs {
+    /// The C virtiofsd's options, for instance -o source=DIR,cache=none,xattr
+    #[arg(short = 'o', value_name = "OPTIONS")]
+    pub(super) compat: Vec<String>,
+
+    /// As --log-level debug
+    #[arg(short = 'd')]
+    pub(super) debug: bool,
+
+    /// Does nothing: the daemon is always in the foreground
+    #[arg(short = 'f')]
+    pub(super) foreground: bool,
+
+    /// As --socket-path
+    #[arg(long, value_name = "PATH")]
+    pub(super) socket: Option<PathBuf>,
+}
+
+/// virtiofsd's options that this version understands well enough to refuse.
+#[derive(Clone, Debug, Group)]
+pub(super) struct LaterArgs {
+    #[arg(long, hide = true)]
+    pub(super) xattrmap: Option<String>,
+    #[arg(long, hide = true)]
+    pub(super) modcaps: Option<String>,
+    #[arg(long, hide = true)]
+    pub(super) uid_map: Vec<String>,
+    #[arg(long, hide = true)]
+    pub(super) gid_map: Vec<String>,
+    #[arg(long, hide = true)]
+    pub(super) translate_uid: Vec<String>,
+    #[arg(long, hide = true)]
+    pub(super) translate_gid: Vec<String>,
+    #[arg(long, hide = true)]
+    pub(super) migration_mode: Option<String>,
+    #[arg(long, hide = true)]
+    pub(super) migration_on_error: Option<String>,
+    #[arg(long, hide = true)]
+    pub(super) migration_verify_handles: bool,
+    #[arg(long, hide = true)]
+    pub(super) migration_confirm_paths: bool,
+}
+
+/// Reads the arguments one by one; what they mean together is looked at later.
+pub(super) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Args, clap::Error> {
+    Args::try_parse_from(arguments)
+}
+
+fn request_queues(value: &str) -> Result<RequestQueues, String> {
+    let count = value.parse().ok().and_then(RequestQueues::new);
+    count.ok_or_else(|| format!("a number from 1 to {} is wanted", RequestQueues::MAX))
+}
+
+fn pool_size(value: &str) -> Result<usize, String> {
+    const MAX: usize = 1024;
+    let size = value.parse().ok().filter(|size| *size <= MAX);
+    size.ok_or_else(|| format!("a number from 0 to {MAX} is wanted"))
+}
+
+impl ValueEnum for FileHandles {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Never, Self::Prefer, Self::Mandatory]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            Self::Never => PossibleValue::new("never"),
+            Self::Prefer => PossibleValue::new("prefer").alias("fallback"),
+            Self::Mandatory => PossibleValue::new("mandatory"),
+        })
+    }
+}

@@ -1,0 +1,74 @@
+//! `-o`: the C virtiofsd's options. libvirt and old scripts still write them; a later one overrides an earlier one.
+
+use super::args::Args;
+use super::config::{CacheMode, LogLevel, Negotiation};
+use super::usage::UsageError;
+
+/// Lets what stands behind `-o` count as if it had been written out.
+pub(super) fn apply(args: &mut Args) -> Result<(), UsageError> {
+    for list in std::mem::take(&mut args.old.compat) {
+        for option in list.split(',') {
+            match option.split_once('=') {
+                Some((name, value)) => with_value(args, name, value)?,
+                None => flag(args, option)?,
+            }
+        }
+        args.old.compat.push(list);
+    }
+    Ok(())
+}
+
+fn with_value(args: &mut Args, name: &str, value: &str) -> Result<(), UsageError> {
+    let wrong = |values: &str| {
+        Err(UsageError::new(format!("-o {name}={value} is unknown; {name} may be {values}")))
+    };
+    match name {
+        "source" => args.shared_dir = Some(value.into()),
+        "cache" => match value {
+            "auto" => args.guest.cache = CacheMode::Auto,
+            "always" => args.guest.cache = CacheMode::Always,
+            "none" => args.guest.cache = CacheMode::Never,
+            "metadata" => args.guest.cache = CacheMode::Metadata,
+            _ => return wrong("auto, always, none or metadata"),
+        },
+        "loglevel" | "log_level" => match value {
+            "debug" => args.daemon.log_level = LogLevel::Debug,
+            "info" => args.daemon.log_level = LogLevel::Info,
+            "warn" => args.daemon.log_level = LogLevel::Warn,
+            "err" => args.daemon.log_level = LogLevel::Error,
+            _ => return wrong("debug, info, warn or err"),
+        },
+        "sandbox" => args.daemon.sandbox = Some(value.to_owned()),
+        "xattrmap" => args.later.xattrmap = Some(value.to_owned()),
+        "modcaps" => args.later.modcaps = Some(value.to_owned()),
+        _ => return Err(unknown(&format!("{name}={value}"))),
+    }
+    Ok(())
+}
+
+fn flag(args: &mut Args, option: &str) -> Result<(), UsageError> {
+    let (on, name) = match option.strip_prefix("no_") {
+        Some(name) => (false, name),
+        None => (true, option),
+    };
+    let negotiation = if on { Negotiation::Always } else { Negotiation::Never };
+    let guest = &mut args.guest;
+    match (name, on) {
+        ("xattr", _) => guest.xattr = on,
+        ("readdirplus", _) => guest.no_readdirplus = !on,
+        ("writeback", _) => guest.writeback = on,
+        ("allow_direct_io", _) => guest.allow_direct_io = on,
+        ("announce_submounts", true) => guest.no_announce_submounts = false,
+        ("killpriv_v2", _) => guest.killpriv_v2 = on,
+        ("posix_acl", _) => guest.posix_acl = negotiation,
+        ("security_label", _) => guest.security_label = negotiation,
+        // Locks are the guest's own, which is what these ask for.
+        ("posix_lock" | "flock", false) => {}
+        _ => return Err(unknown(option)),
+    }
+    Ok(())
+}
+
+fn unknown(option: &str) -> UsageError {
+    UsageError::new(format!("-o {option} is unknown; write the option out (see samepaged --help)"))
+}

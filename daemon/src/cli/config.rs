@@ -1,0 +1,284 @@
+//! What the options mean together.
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+
+use super::args::{Args, LaterArgs};
+use super::usage::UsageError;
+use crate::transport::{Options as DeviceOptions, RequestQueues};
+
+/// What the guest may cache (virtiofsd's `--cache`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CacheMode {
+    /// Names and attributes for a second, file contents while a file is open (close-to-open)
+    Auto,
+    /// All of it, for a day: for directories that nobody else changes
+    Always,
+    /// Nothing
+    Never,
+    /// Names, attributes and listings for a day, contents never
+    Metadata,
+}
+
+/// Whether a feature is negotiated with the guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Negotiation {
+    /// Not offered
+    Never,
+    /// If the guest has it
+    Auto,
+    /// A guest without it cannot mount
+    Always,
+}
+
+/// How inodes are remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileHandles {
+    /// By open descriptor.
+    Never,
+    /// By file handle where that works.
+    Prefer,
+    /// By file handle, else not at all.
+    Mandatory,
+}
+
+/// How much is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[allow(missing_docs)] // The names say it.
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+    Off,
+}
+
+/// Where the log goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogTarget {
+    /// The standard error stream.
+    Stderr,
+    /// The system's logger.
+    Syslog,
+}
+
+/// Where front ends come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Front {
+    /// A socket that the daemon makes.
+    Path {
+        /// Where.
+        path: PathBuf,
+        /// Who may connect besides the daemon's own user.
+        group: Option<String>,
+    },
+    /// A listening socket that the daemon inherited.
+    Descriptor(i32),
+}
+
+/// How the directory is shared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShareOptions {
+    /// The directory.
+    pub directory: PathBuf,
+    /// What the guest may cache.
+    pub cache: CacheMode,
+    /// Shared mappings with [`CacheMode::Never`] and [`CacheMode::Metadata`].
+    pub allow_mmap: bool,
+    /// The guest's page cache may hold back writes.
+    pub writeback: bool,
+    /// The guest's `O_DIRECT` counts on the host.
+    pub allow_direct_io: bool,
+    /// Every change is refused.
+    pub readonly: bool,
+    /// Extended attributes.
+    pub xattr: bool,
+    /// POSIX ACLs.
+    pub posix_acl: Negotiation,
+    /// Security labels.
+    pub security_label: Negotiation,
+    /// Mount points are visible to the guest.
+    pub announce_submounts: bool,
+    /// READDIRPLUS is offered.
+    pub readdirplus: bool,
+    /// The host clears suid and sgid.
+    pub killpriv_v2: bool,
+    /// The guest's `O_NOATIME` counts on the host.
+    pub preserve_noatime: bool,
+    /// How inodes are remembered.
+    pub inode_file_handles: FileHandles,
+}
+
+/// A command line that makes sense.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What is shared, and how.
+    pub share: ShareOptions,
+    /// Where front ends come from.
+    pub front: Front,
+    /// What the device looks like.
+    pub device: DeviceOptions,
+    /// Most open descriptors: none for the default, 0 for what is set already.
+    pub rlimit_nofile: Option<u64>,
+    /// How much is logged.
+    pub log_level: LogLevel,
+    /// Where it goes.
+    pub log_target: LogTarget,
+    /// Where figures can be had.
+    pub stats_socket: Option<PathBuf>,
+    /// What the user should know about the options, for the log.
+    pub notes: Vec<String>,
+}
+
+pub(super) fn check(args: Args) -> Result<Config, UsageError> {
+    refuse_later(&args.later)?;
+    only_none("--sandbox", args.daemon.sandbox.as_deref())?;
+    only_none("--seccomp", args.daemon.seccomp.as_deref())?;
+    let config = Config {
+        notes: notes(&args),
+        front: front(&args)?,
+        device: device(&args),
+        rlimit_nofile: args.daemon.rlimit_nofile,
+        log_level: if args.old.debug { LogLevel::Debug } else { args.daemon.log_level },
+        log_target: if args.daemon.syslog { LogTarget::Syslog } else { LogTarget::Stderr },
+        stats_socket: args.daemon.stats_socket.clone(),
+        share: share(args)?,
+    };
+    if let (Some(stats), Front::Path { path, .. }) = (&config.stats_socket, &config.front)
+        && stats == path
+    {
+        return Err(UsageError::new(
+            "--stats-socket and --socket-path name the same path; choose two",
+        ));
+    }
+    Ok(config)
+}
+
+fn share(args: Args) -> Result<ShareOptions, UsageError> {
+    let guest = args.guest;
+    let directory = args.shared_dir.ok_or_else(|| {
+        UsageError::new("--shared-dir is missing; name the directory to share, for instance --shared-dir /srv/data")
+    })?;
+    if directory.as_os_str().is_empty() {
+        return Err(UsageError::new("--shared-dir is empty; name the directory to share"));
+    }
+    Ok(ShareOptions {
+        directory,
+        cache: guest.cache,
+        allow_mmap: guest.allow_mmap,
+        writeback: guest.writeback,
+        allow_direct_io: guest.allow_direct_io,
+        readonly: guest.readonly,
+        xattr: guest.xattr
+            || guest.posix_acl != Negotiation::Never
+            || guest.security_label != Negotiation::Never,
+        posix_acl: guest.posix_acl,
+        security_label: guest.security_label,
+        announce_submounts: !guest.no_announce_submounts,
+        readdirplus: !guest.no_readdirplus,
+        killpriv_v2: guest.killpriv_v2,
+        preserve_noatime: guest.preserve_noatime,
+        inode_file_handles: args.daemon.inode_file_handles,
+    })
+}
+
+fn front(args: &Args) -> Result<Front, UsageError> {
+    let front = &args.front;
+    let path = match (&front.socket_path, &args.old.socket) {
+        (Some(_), Some(_)) => {
+            return Err(UsageError::new(
+                "--socket and --socket-path are the same option; give the second",
+            ));
+        }
+        (path, old) => path.as_ref().or(old.as_ref()),
+    };
+    match (path, front.fd) {
+        (Some(_), Some(_)) => {
+            Err(UsageError::new("--fd and --socket-path exclude each other; give one of them"))
+        }
+        (None, None) => Err(UsageError::new(
+            "--socket-path is missing; name the socket for the VMM, for instance --socket-path /run/data.sock",
+        )),
+        (None, Some(_)) if front.socket_group.is_some() => Err(UsageError::new(
+            "--socket-group goes with --socket-path; for --fd the parent process sets the socket's group",
+        )),
+        (None, Some(fd)) if fd < 0 => Err(UsageError::new(format!(
+            "--fd {fd} is no descriptor; give the number of a listening socket"
+        ))),
+        (None, Some(fd)) => Ok(Front::Descriptor(fd)),
+        (Some(path), None) => {
+            Ok(Front::Path { path: path.clone(), group: front.socket_group.clone() })
+        }
+    }
+}
+
+fn device(args: &Args) -> DeviceOptions {
+    let front = &args.front;
+    DeviceOptions {
+        tag: front.tag.clone(),
+        request_queues: front.num_request_queues.unwrap_or(RequestQueues::DEFAULT),
+        // Whoever reads the number sets up that many queues, and a VMM that does not expect it has made only one.
+        announced_request_queues: front.num_request_queues.unwrap_or(RequestQueues::ONE),
+        thread_pool_size: front.thread_pool_size,
+        once: front.once,
+    }
+}
+
+fn notes(args: &Args) -> Vec<String> {
+    let mut notes = Vec::new();
+    if args.daemon.sandbox.is_none() {
+        notes.push(
+            "no sandbox in this version: the daemon keeps the rights it was started with"
+                .to_owned(),
+        );
+    }
+    if !args.old.compat.is_empty() {
+        notes.push("-o is an old form; write the options out (see --help)".to_owned());
+    }
+    if args.old.socket.is_some() {
+        notes.push("--socket is an old form; write --socket-path".to_owned());
+    }
+    notes
+}
+
+/// Options that ask for what is not there yet must not be taken as if it were.
+fn refuse_later(later: &LaterArgs) -> Result<(), UsageError> {
+    let id_maps = "leave it out; ids are the same in guest and host";
+    let migration = "leave it out; a guest cannot migrate with this daemon yet";
+    let asked = [
+        (
+            "--xattrmap",
+            later.xattrmap.is_some(),
+            "leave it out; --xattr passes attributes as they are",
+        ),
+        (
+            "--modcaps",
+            later.modcaps.is_some(),
+            "leave it out; start the daemon with the capabilities it shall have",
+        ),
+        ("--uid-map", !later.uid_map.is_empty(), id_maps),
+        ("--gid-map", !later.gid_map.is_empty(), id_maps),
+        ("--translate-uid", !later.translate_uid.is_empty(), id_maps),
+        ("--translate-gid", !later.translate_gid.is_empty(), id_maps),
+        ("--migration-mode", later.migration_mode.is_some(), migration),
+        ("--migration-on-error", later.migration_on_error.is_some(), migration),
+        ("--migration-verify-handles", later.migration_verify_handles, migration),
+        ("--migration-confirm-paths", later.migration_confirm_paths, migration),
+    ];
+    match asked.iter().find(|(_, given, _)| *given) {
+        Some((option, _, remedy)) => Err(UsageError::not_yet(option, remedy)),
+        None => Ok(()),
+    }
+}
+
+fn only_none(option: &str, value: Option<&str>) -> Result<(), UsageError> {
+    match value {
+        None | Some("none") => Ok(()),
+        Some(value) => Err(UsageError::not_yet(
+            &format!("{option} {value}"),
+            &format!("write {option} none and isolate the daemon from outside"),
+        )),
+    }
+}

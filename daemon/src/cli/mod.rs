@@ -1,0 +1,44 @@
+//! The command line: virtiofsd's names and meanings, and a few of our own.
+//!
+//! Usage errors are one line that names the culprit and the remedy (exit status 2). Nothing here touches the system.
+
+mod args;
+mod capabilities;
+mod compat;
+mod config;
+mod usage;
+
+use std::ffi::OsString;
+
+pub use config::{
+    CacheMode, Config, FileHandles, Front, LogLevel, LogTarget, Negotiation, ShareOptions,
+};
+pub use usage::UsageError;
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub enum Command {
+    /// Serve a directory.
+    Serve(Box<Config>),
+    /// Print this (help, version, capabilities) and be done.
+    Print(String),
+}
+
+/// Reads the command line; the first argument is the program's name.
+///
+/// # Errors
+/// Unknown, malformed, missing, contradictory or not yet supported options.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, UsageError> {
+    let mut args = match args::parse(arguments) {
+        Ok(args) => args,
+        Err(error) => return usage::help_or_error(&error).map(Command::Print),
+    };
+    if args.print_capabilities {
+        return Ok(Command::Print(capabilities::json()));
+    }
+    compat::apply(&mut args)?;
+    config::check(args).map(|config| Command::Serve(Box::new(config)))
+}
+
+#[cfg(test)]
+mod tests;

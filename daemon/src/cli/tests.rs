@@ -1,0 +1,292 @@
+use std::ffi::OsString;
+use std::path::Path;
+
+use super::*;
+
+const MINIMAL: &str = "--shared-dir /srv --socket-path /run/s";
+
+fn parse_line(line: &str) -> Result<Command, UsageError> {
+    let words = std::iter::once("samepaged").chain(line.split_whitespace());
+    parse(words.map(OsString::from))
+}
+
+/// The configuration of a command line that must be right.
+fn config(line: &str) -> Config {
+    match parse_line(line) {
+        Ok(Command::Serve(config)) => *config,
+        other => panic!("{line}: {other:?}"),
+    }
+}
+
+fn with(options: &str) -> Config {
+    config(&format!("{MINIMAL} {options}"))
+}
+
+/// The complaint about a command line that must be wrong: one line that names `culprit`.
+fn complaint(line: &str, culprit: &str) -> String {
+    let text = parse_line(line).expect_err(line).to_string();
+    assert!(!text.contains('\n'), "{line}: {text}");
+    assert!(text.contains(culprit), "{line}: {text}");
+    text
+}
+
+fn printed(line: &str) -> String {
+    match parse_line(line) {
+        Ok(Command::Print(text)) => text,
+        other => panic!("{line}: {other:?}"),
+    }
+}
+
+#[test]
+fn defaults_are_virtiofsds() {
+    let config = config(MINIMAL);
+    assert_eq!(
+        config.share,
+        ShareOptions {
+            directory: "/srv".into(),
+            cache: CacheMode::Auto,
+            allow_mmap: false,
+            writeback: false,
+            allow_direct_io: false,
+            readonly: false,
+            xattr: false,
+            posix_acl: Negotiation::Never,
+            security_label: Negotiation::Never,
+            announce_submounts: true,
+            readdirplus: true,
+            killpriv_v2: false,
+            preserve_noatime: false,
+            inode_file_handles: FileHandles::Prefer,
+        }
+    );
+    assert_eq!(config.front, Front::Path { path: "/run/s".into(), group: None });
+    assert_eq!(config.device.request_queues.get(), 16);
+    assert_eq!(config.device.announced_request_queues.get(), 1);
+    assert_eq!(config.device.thread_pool_size, 0);
+    assert!(config.device.tag.is_none());
+    assert!(!config.device.once);
+    assert_eq!(config.rlimit_nofile, None);
+    assert_eq!((config.log_level, config.log_target), (LogLevel::Info, LogTarget::Stderr));
+    assert!(config.notes[0].contains("sandbox"), "the user learns that there is none");
+}
+
+#[test]
+fn every_option_arrives() {
+    let config = with(
+        "--socket-group kvm --tag data --num-request-queues 4 --thread-pool-size 8 --once --cache never \
+         --allow-mmap --writeback --allow-direct-io --readonly --xattr --posix-acl=auto --security-label \
+         --no-announce-submounts --no-readdirplus --killpriv-v2 --preserve-noatime \
+         --inode-file-handles=mandatory --rlimit-nofile 5000 --sandbox none --seccomp none --log-level debug \
+         --syslog --stats-socket /run/stats",
+    );
+    assert_eq!(
+        config.share,
+        ShareOptions {
+            directory: "/srv".into(),
+            cache: CacheMode::Never,
+            allow_mmap: true,
+            writeback: true,
+            allow_direct_io: true,
+            readonly: true,
+            xattr: true,
+            posix_acl: Negotiation::Auto,
+            security_label: Negotiation::Always,
+            announce_submounts: false,
+            readdirplus: false,
+            killpriv_v2: true,
+            preserve_noatime: true,
+            inode_file_handles: FileHandles::Mandatory,
+        }
+    );
+    assert_eq!(config.front, Front::Path { path: "/run/s".into(), group: Some("kvm".to_owned()) });
+    assert_eq!(config.device.request_queues.get(), 4);
+    assert_eq!(config.device.announced_request_queues.get(), 4);
+    assert_eq!(config.device.thread_pool_size, 8);
+    assert_eq!(config.device.tag, Some("data".parse().unwrap()));
+    assert!(config.device.once);
+    assert_eq!(config.rlimit_nofile, Some(5000));
+    assert_eq!((config.log_level, config.log_target), (LogLevel::Debug, LogTarget::Syslog));
+    assert_eq!(config.stats_socket.as_deref(), Some(Path::new("/run/stats")));
+    assert!(config.notes.is_empty(), "{:?}", config.notes);
+}
+
+#[test]
+fn acls_and_labels_need_xattrs() {
+    assert!(with("--posix-acl").share.xattr);
+    assert!(with("--security-label=auto").share.xattr);
+    assert_eq!(with("--posix-acl").share.posix_acl, Negotiation::Always);
+    assert_eq!(with("--posix-acl=never").share.posix_acl, Negotiation::Never);
+}
+
+#[test]
+fn the_last_of_two_opposites_counts() {
+    let announces = |options| with(options).share.announce_submounts;
+    assert!(announces("--announce-submounts"));
+    assert!(announces("--no-announce-submounts --announce-submounts"));
+    assert!(!announces("--announce-submounts --no-announce-submounts"));
+    assert!(with("--no-killpriv-v2 --killpriv-v2").share.killpriv_v2);
+    assert!(!with("--killpriv-v2 --no-killpriv-v2").share.killpriv_v2);
+    assert_eq!(with("--cache never --cache Always").share.cache, CacheMode::Always);
+}
+
+#[test]
+fn file_handles_with_or_without_an_equals_sign() {
+    assert_eq!(with("--inode-file-handles never").share.inode_file_handles, FileHandles::Never);
+    assert_eq!(with("--inode-file-handles=fallback").share.inode_file_handles, FileHandles::Prefer);
+}
+
+#[test]
+fn the_c_virtiofsds_options() {
+    let config = config(
+        "-f -d --socket-path=/run/s -o source=/srv,cache=none,xattr,no_readdirplus -o writeback,killpriv_v2 \
+         -o allow_direct_io,announce_submounts,posix_acl,security_label,no_flock,no_posix_lock,loglevel=warn",
+    );
+    assert_eq!(
+        config.share,
+        ShareOptions {
+            directory: "/srv".into(),
+            cache: CacheMode::Never,
+            allow_mmap: false,
+            writeback: true,
+            allow_direct_io: true,
+            readonly: false,
+            xattr: true,
+            posix_acl: Negotiation::Always,
+            security_label: Negotiation::Always,
+            announce_submounts: true,
+            readdirplus: false,
+            killpriv_v2: true,
+            preserve_noatime: false,
+            inode_file_handles: FileHandles::Prefer,
+        }
+    );
+    assert_eq!(config.log_level, LogLevel::Debug, "-d");
+    assert!(config.notes.iter().any(|note| note.contains("-o")));
+}
+
+#[test]
+fn old_forms_take_back_what_older_ones_gave() {
+    let share =
+        with("--xattr --writeback --killpriv-v2 -o no_xattr,no_writeback,no_killpriv_v2").share;
+    assert!(!share.xattr && !share.writeback && !share.killpriv_v2);
+    let levels = ["debug", "info", "warn", "err"]
+        .map(|level| with(&format!("-o loglevel={level}")).log_level);
+    assert_eq!(levels, [LogLevel::Debug, LogLevel::Info, LogLevel::Warn, LogLevel::Error]);
+    for (name, mode) in [
+        ("auto", CacheMode::Auto),
+        ("always", CacheMode::Always),
+        ("metadata", CacheMode::Metadata),
+    ] {
+        assert_eq!(with(&format!("-o cache={name}")).share.cache, mode);
+    }
+}
+
+#[test]
+fn a_descriptor_in_place_of_a_path() {
+    assert_eq!(config("--shared-dir /srv --fd 3").front, Front::Descriptor(3));
+    let config = config("--shared-dir /srv --socket /run/old");
+    assert_eq!(config.front, Front::Path { path: "/run/old".into(), group: None });
+}
+
+#[test]
+fn what_is_missing_is_named_with_an_example() {
+    complaint("--socket-path /run/s", "--shared-dir is missing; name the directory to share");
+    complaint("--shared-dir /srv", "--socket-path is missing");
+    complaint("", "is missing");
+    complaint("--shared-dir= --socket-path /run/s", "--shared-dir");
+}
+
+#[test]
+fn what_does_not_go_together_is_named() {
+    for (options, culprit) in [
+        ("--fd 3", "--fd and --socket-path exclude each other"),
+        ("--socket /run/other", "--socket and --socket-path"),
+        ("--stats-socket /run/s", "--stats-socket and --socket-path name the same path"),
+    ] {
+        complaint(&format!("{MINIMAL} {options}"), culprit);
+    }
+    complaint(
+        "--shared-dir /srv --fd 3 --socket-group kvm",
+        "--socket-group goes with --socket-path",
+    );
+    complaint("--shared-dir /srv --fd=-1", "--fd -1 is no descriptor");
+}
+
+#[test]
+fn unknown_options_and_values_are_named() {
+    for (options, culprit) in [
+        ("--frobnicate", "'--frobnicate'"),
+        ("--cahce auto", "'--cache'"),
+        ("--cache sometimes", "[possible values: auto, always, never, metadata]"),
+        ("--posix-acl=maybe", "'maybe'"),
+        ("--inode-file-handles=often", "'often'"),
+        ("--log-level loud", "'loud'"),
+        ("--num-request-queues 0", "a number from 1 to 63"),
+        ("--num-request-queues 64", "a number from 1 to 63"),
+        ("--thread-pool-size 2000", "a number from 0 to 1024"),
+        ("--thread-pool-size many", "'many'"),
+        ("--rlimit-nofile -1", "'-1'"),
+        ("--tag aaaaaaaaaabbbbbbbbbbccccccccccddddddd", "36 bytes"),
+        ("--fd x", "'x'"),
+        ("--cache", "--cache"),
+        ("stray", "'stray'"),
+        ("-o frobnicate", "-o frobnicate is unknown"),
+        ("-o cache=sometimes", "cache may be auto, always, none or metadata"),
+        ("-o loglevel=loud", "-o loglevel=loud"),
+        ("-o size=1", "-o size=1 is unknown"),
+        ("-o no_announce_submounts", "-o no_announce_submounts is unknown"),
+        ("-o xattr,", "-o  is unknown"),
+    ] {
+        complaint(&format!("{MINIMAL} {options}"), culprit);
+    }
+}
+
+#[test]
+fn what_is_not_there_yet_is_refused_with_a_remedy() {
+    for option in [
+        "--sandbox namespace",
+        "--sandbox chroot",
+        "--seccomp kill",
+        "--xattrmap :map::user.:",
+        "--modcaps=+sys_admin",
+        "--uid-map :0:1:1:",
+        "--gid-map :0:1:1:",
+        "--translate-uid map:0:1:1",
+        "--translate-gid map:0:1:1",
+        "--migration-mode find-paths",
+        "--migration-on-error abort",
+        "--migration-verify-handles",
+        "--migration-confirm-paths",
+        "-o sandbox=chroot",
+        "-o modcaps=+sys_admin",
+        "-o xattrmap=:map::user.:",
+    ] {
+        let text = complaint(&format!("{MINIMAL} {option}"), "is not supported yet; ");
+        let name = option.split([' ', '=']).next().unwrap().trim_start_matches("-o");
+        assert!(text.starts_with(name), "{text}");
+    }
+}
+
+#[test]
+fn capabilities_are_those_of_the_file_for_libvirt() {
+    let printed: serde_json::Value =
+        serde_json::from_str(&printed("--print-capabilities")).unwrap();
+    let file = include_str!("../../dist/50-samepaged.json");
+    let file: serde_json::Value = serde_json::from_str(file).unwrap();
+    assert_eq!(printed["type"], "fs");
+    assert_eq!(printed["features"], file["features"]);
+    assert_eq!(file["type"], "fs");
+    assert!(file["binary"].as_str().unwrap().ends_with("/samepaged"));
+}
+
+#[test]
+fn help_and_version_are_printed() {
+    let help = printed("--help");
+    for wanted in ["--shared-dir", "EXAMPLES", "vhost-user-fs-pci", "libvirt", "curl --unix-socket"]
+    {
+        assert!(help.contains(wanted), "{wanted}");
+    }
+    assert!(!help.contains("--xattrmap"), "what is refused is not advertised");
+    assert!(printed("-h").contains("--help"));
+    assert!(printed("--version").starts_with("samepaged "));
+}

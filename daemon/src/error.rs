@@ -1,0 +1,76 @@
+//! Why the daemon cannot start, each in one line that names the option, the path and the remedy.
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::socket::SocketError;
+
+/// Why the daemon cannot start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The shared directory is not there.
+    #[error("--shared-dir {}: no such directory; create it or name another", .0.display())]
+    NoSharedDir(PathBuf),
+    /// It is something else.
+    #[error("--shared-dir {}: not a directory; name the directory to share", .0.display())]
+    SharedNoDir(PathBuf),
+    /// It cannot be read.
+    #[error("--shared-dir {}: permission denied; run as a user who may read and search it", .0.display())]
+    SharedDirPermission(PathBuf),
+    /// It cannot be served for another reason.
+    #[error("--shared-dir {}: {error}", .directory.display())]
+    SharedDir {
+        /// The directory.
+        directory: PathBuf,
+        /// The reason, with a remedy where there is one.
+        error: io::Error,
+    },
+    /// The front end's socket.
+    #[error("--socket-path {}: {error}", .path.display())]
+    Socket {
+        /// Where it should be.
+        path: PathBuf,
+        /// What is wrong.
+        error: SocketError,
+    },
+    /// The socket for figures.
+    #[error("--stats-socket {}: {error}", .path.display())]
+    StatsSocket {
+        /// Where it should be.
+        path: PathBuf,
+        /// What is wrong.
+        error: SocketError,
+    },
+    /// The inherited socket.
+    #[error("--fd {fd}: {reason}; pass a Unix stream socket on which listen(2) was called")]
+    Descriptor {
+        /// The number on the command line.
+        fd: i32,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The descriptor limit.
+    #[error("--rlimit-nofile {wanted}: {reason}")]
+    DescriptorLimit {
+        /// What was asked for.
+        wanted: u64,
+        /// What is wrong, and the remedy.
+        reason: String,
+    },
+    /// `RUST_LOG` is no filter.
+    #[error("RUST_LOG: {0}; unset it or write, for instance, RUST_LOG=info")]
+    RustLog(String),
+    /// The system's logger does not answer.
+    #[error("--syslog: /dev/log: {0}; start the system's logger or leave --syslog out")]
+    Syslog(io::Error),
+    /// Something that the system refused.
+    #[error("{what}: {error}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// The answer.
+        error: io::Error,
+    },
+}

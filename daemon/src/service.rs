@@ -1,0 +1,176 @@
+//! Wires a file system, the server and the transport together.
+
+use std::fs;
+use std::io;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::sync::Arc;
+
+use fuse::io::{ReplyWriter, RequestReader};
+use fuse::{FileSystem, Mapper, ProtocolError, Server, ServerConfig};
+use tracing::{info, warn};
+
+use crate::cli::{Config, Front, ShareOptions};
+use crate::error::StartError;
+use crate::metrics::{self, StatsSocket};
+use crate::socket::{BoundSocket, PidFile};
+use crate::transport::{self, Counters, RequestHandler, Stopper};
+use crate::{limits, logging, signals};
+
+/// Largest WRITE. Linux sends no more than 256 pages of 4 KiB in one request unless its administrator raised that.
+const MAX_WRITE: u32 = 1 << 20;
+
+/// Requests that a guest may have in flight in the background (read-ahead, write-back).
+const MAX_BACKGROUND: u16 = 64;
+
+/// What turns options into a file system, and threads into such as may use it.
+pub trait Share {
+    /// The file system that is served.
+    type FileSystem: FileSystem + 'static;
+
+    /// Opens the directory; at most `descriptors` may be open at once, for all purposes.
+    ///
+    /// # Errors
+    /// Where the directory cannot be served as the options say.
+    fn open(options: &ShareOptions, descriptors: u64) -> io::Result<Self::FileSystem>;
+
+    /// Called once by each thread that will serve requests.
+    ///
+    /// # Errors
+    /// Where the system refuses.
+    fn prepare_thread() -> io::Result<()>;
+}
+
+/// Serves a directory until a signal comes, or the only front end has gone (`--once`).
+///
+/// # Errors
+/// Where the daemon cannot start. Nothing is left behind in the file system then, and nothing but the error is said.
+pub fn run<S: Share + 'static>(config: &Config) -> Result<(), StartError> {
+    // Before anything else: nothing of ours may get the number of an inherited descriptor.
+    let entrance = Entrance::new(&config.front)?;
+    logging::start(config.log_level, config.log_target)?;
+    check_directory(&config.share.directory)?;
+    let descriptors = limits::set_descriptors(config.rlimit_nofile)?;
+    let server = Server::new(
+        S::open(&config.share, descriptors).map_err(|error| cannot_share(config, error))?,
+        ServerConfig { max_write: MAX_WRITE, max_background: MAX_BACKGROUND, map_alignment: None },
+    );
+    let stopper = Arc::new(Stopper::new().map_err(system("event"))?);
+    let door = entrance.open()?;
+    let counters = Arc::new(Counters::default());
+    let _stats = stats_socket(config, &server, &counters)?;
+    signals::watch(Arc::clone(&stopper)).map_err(system("signal handlers"))?;
+
+    greet(config, descriptors);
+    let handler: Arc<dyn RequestHandler> =
+        Arc::new(Handler { server, prepare_thread: S::prepare_thread });
+    transport::serve(door.listener, &config.device, &handler, &counters, &stopper)
+        .map_err(system("waiting for a front end"))
+}
+
+fn greet(config: &Config, descriptors: u64) {
+    for note in &config.notes {
+        warn!("{note}");
+    }
+    if config.rlimit_nofile.is_none() && descriptors < limits::DEFAULT {
+        warn!("no more than {descriptors} open descriptors: the system allows no more");
+    }
+    info!("serving {}", config.share.directory.display());
+}
+
+/// A server as the transport wants it.
+struct Handler<F> {
+    server: Server<F>,
+    prepare_thread: fn() -> io::Result<()>,
+}
+
+impl<F: FileSystem> RequestHandler for Handler<F> {
+    fn prepare_thread(&self) -> io::Result<()> {
+        (self.prepare_thread)()
+    }
+
+    fn handle(
+        &self,
+        request: &mut dyn RequestReader,
+        reply: &mut dyn ReplyWriter,
+        mapper: Option<&dyn Mapper>,
+    ) -> Result<usize, ProtocolError> {
+        self.server.handle(request, reply, mapper)
+    }
+
+    fn reset(&self) {
+        self.server.reset();
+    }
+}
+
+/// Where front ends shall come in.
+enum Entrance<'a> {
+    Inherited(UnixListener),
+    Path { path: &'a Path, group: Option<&'a str> },
+}
+
+/// Where front ends come in, and what goes away with it.
+struct Door {
+    listener: UnixListener,
+    // In this order: the socket goes while its lock is still held.
+    _socket: Option<BoundSocket>,
+    _pid_file: Option<PidFile>,
+}
+
+impl<'a> Entrance<'a> {
+    fn new(front: &'a Front) -> Result<Self, StartError> {
+        match front {
+            Front::Path { path, group } => Ok(Self::Path { path, group: group.as_deref() }),
+            Front::Descriptor(fd) => transport::inherited_listener(*fd)
+                .map(Self::Inherited)
+                .map_err(|reason| StartError::Descriptor { fd: *fd, reason }),
+        }
+    }
+
+    fn open(self) -> Result<Door, StartError> {
+        match self {
+            Self::Inherited(listener) => Ok(Door { listener, _socket: None, _pid_file: None }),
+            Self::Path { path, group } => {
+                let failed = |error| StartError::Socket { path: path.to_owned(), error };
+                let pid_file = PidFile::lock(path).map_err(failed)?;
+                let (socket, listener) = BoundSocket::bind(path, group).map_err(failed)?;
+                Ok(Door { listener, _socket: Some(socket), _pid_file: Some(pid_file) })
+            }
+        }
+    }
+}
+
+fn stats_socket<F: FileSystem>(
+    config: &Config,
+    server: &Server<F>,
+    transport: &Arc<Counters>,
+) -> Result<Option<StatsSocket>, StartError> {
+    let Some(path) = &config.stats_socket else { return Ok(None) };
+    let (requests, transport) = (Arc::clone(server.counters()), Arc::clone(transport));
+    StatsSocket::serve(path, move || metrics::page(&requests, &transport))
+        .map(Some)
+        .map_err(|error| StartError::StatsSocket { path: path.clone(), error })
+}
+
+fn system(what: &'static str) -> impl FnOnce(io::Error) -> StartError {
+    move |error| StartError::System { what, error }
+}
+
+fn cannot_share(config: &Config, error: io::Error) -> StartError {
+    StartError::SharedDir { directory: config.share.directory.clone(), error }
+}
+
+/// Finds out what is wrong with a directory before anything is made for it.
+fn check_directory(directory: &Path) -> Result<(), StartError> {
+    let named = || directory.to_owned();
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => StartError::NoSharedDir(named()),
+        io::ErrorKind::NotADirectory => StartError::SharedNoDir(named()),
+        io::ErrorKind::PermissionDenied => StartError::SharedDirPermission(named()),
+        _ => StartError::SharedDir { directory: named(), error },
+    };
+    if !fs::metadata(directory).map_err(failed)?.is_dir() {
+        return Err(StartError::SharedNoDir(named()));
+    }
+    fs::read_dir(directory).map(drop).map_err(failed)
+}

@@ -1,0 +1,146 @@
+//! System calls that rustix does not wrap.
+//!
+//! All `unsafe` code of the file system lives here; each function is safe to call.
+
+use std::ffi::CStr;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
+
+/// The longest file handle there is (`MAX_HANDLE_SZ` in `include/linux/exportfs.h`).
+pub(crate) const MAX_HANDLE_SIZE: usize = 128;
+
+/// `struct file_handle` with room for the longest one.
+#[repr(C)]
+pub(crate) struct RawFileHandle {
+    handle_bytes: u32,
+    handle_type: i32,
+    f_handle: [u8; MAX_HANDLE_SIZE],
+}
+
+impl RawFileHandle {
+    /// A handle of type `kind`; none where `bytes` are more than a handle can have.
+    pub(crate) fn new(kind: i32, bytes: &[u8]) -> Option<Self> {
+        let mut f_handle = [0; MAX_HANDLE_SIZE];
+        f_handle.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        Some(Self { handle_bytes: bytes.len() as u32, handle_type: kind, f_handle })
+    }
+
+    /// `handle_type`: how the file system reads its bytes.
+    pub(crate) fn kind(&self) -> i32 {
+        self.handle_type
+    }
+
+    /// The bytes that are in use.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.f_handle[..MAX_HANDLE_SIZE.min(self.handle_bytes as usize)]
+    }
+}
+
+/// `name_to_handle_at(2)`: the file handle of `name` in `dir`, whose last component is not followed. An empty name is
+/// `dir` itself.
+///
+/// # Errors
+/// `EOPNOTSUPP` or `EOVERFLOW` where the file system has no handles.
+pub(crate) fn name_to_handle_at(dir: BorrowedFd<'_>, name: &CStr) -> io::Result<RawFileHandle> {
+    let mut handle = RawFileHandle {
+        handle_bytes: MAX_HANDLE_SIZE as u32,
+        handle_type: 0,
+        f_handle: [0; MAX_HANDLE_SIZE],
+    };
+    // The mount id comes from statx.
+    let mut mount_id: libc::c_int = 0;
+    let flags = if name.is_empty() { libc::AT_EMPTY_PATH } else { 0 };
+    // SAFETY: `name` ends with NUL; `handle` is a `struct file_handle` that has the `handle_bytes` bytes it claims, and
+    // it and `mount_id` outlive the call.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_name_to_handle_at,
+            dir.as_raw_fd(),
+            name.as_ptr(),
+            &raw mut handle,
+            &raw mut mount_id,
+            flags,
+        )
+    };
+    check(result)?;
+    Ok(handle)
+}
+
+/// `open_by_handle_at(2)`: opens what `handle` means on the file system that `mount` lies on.
+///
+/// # Errors
+/// `ESTALE` where the file is gone; `EPERM` without `CAP_DAC_READ_SEARCH`.
+pub(crate) fn open_by_handle_at(
+    mount: BorrowedFd<'_>,
+    handle: &RawFileHandle,
+    flags: libc::c_int,
+) -> io::Result<OwnedFd> {
+    // SAFETY: `handle` is a `struct file_handle` with at least `handle_bytes` bytes; the kernel only reads it.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_open_by_handle_at,
+            mount.as_raw_fd(),
+            std::ptr::from_ref(handle),
+            flags,
+        )
+    };
+    let fd = check(result)? as i32;
+    // SAFETY: the call has just opened `fd`, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// `getdents64(2)`: fills `buf` with as many `struct linux_dirent64` as fit; returns their length, 0 at the end.
+///
+/// # Errors
+/// `EINVAL` where not even one fits.
+pub(crate) fn getdents64(dir: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<usize> {
+    // SAFETY: the kernel writes at most `buf.len()` bytes to `buf`.
+    let result = unsafe {
+        libc::syscall(libc::SYS_getdents64, dir.as_raw_fd(), buf.as_mut_ptr(), buf.len())
+    };
+    check(result).map(|length| length as usize)
+}
+
+/// `close(2)`, with its error: some file systems tell only here that earlier writes were lost.
+///
+/// # Errors
+/// What the file system's flush answers. The descriptor is closed all the same.
+pub(crate) fn close(fd: OwnedFd) -> io::Result<()> {
+    // SAFETY: the descriptor is ours, and nobody uses it after this.
+    let result = unsafe { libc::close(fd.into_raw_fd()) };
+    check(result.into()).map(drop)
+}
+
+/// `struct fsxattr`: extended flags, extent size hint and project of a file.
+pub(crate) type FsXattr = [u8; 28];
+
+/// `ioctl(FS_IOC_FSGETXATTR)`.
+///
+/// # Errors
+/// `ENOTTY` or `EOPNOTSUPP` where the file system has no such flags.
+pub(crate) fn get_fsxattr(file: BorrowedFd<'_>) -> io::Result<FsXattr> {
+    let mut attributes: FsXattr = [0; 28];
+    // SAFETY: FS_IOC_FSGETXATTR writes one `struct fsxattr`, 28 bytes.
+    let result =
+        unsafe { libc::ioctl(file.as_raw_fd(), FS_IOC_FSGETXATTR, attributes.as_mut_ptr()) };
+    check(result.into())?;
+    Ok(attributes)
+}
+
+/// `ioctl(FS_IOC_FSSETXATTR)`.
+///
+/// # Errors
+/// As [`get_fsxattr`]; `EPERM` for flags that need privileges.
+pub(crate) fn set_fsxattr(file: BorrowedFd<'_>, attributes: &FsXattr) -> io::Result<()> {
+    // SAFETY: FS_IOC_FSSETXATTR reads one `struct fsxattr`, 28 bytes.
+    let result = unsafe { libc::ioctl(file.as_raw_fd(), FS_IOC_FSSETXATTR, attributes.as_ptr()) };
+    check(result.into()).map(drop)
+}
+
+// `include/uapi/linux/fs.h`: _IOR('X', 31, struct fsxattr) and _IOW('X', 32, struct fsxattr).
+const FS_IOC_FSGETXATTR: libc::Ioctl = 0x801c_581f;
+const FS_IOC_FSSETXATTR: libc::Ioctl = 0x401c_5820;
+
+fn check(result: libc::c_long) -> io::Result<libc::c_long> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
