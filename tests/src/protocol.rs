@@ -45,10 +45,9 @@ pub enum FromGuest {
     Stdout(Vec<u8>),
     /// The command wrote this to its standard error.
     Stderr(Vec<u8>),
-    /// The command ended: its exit status, or 128 plus the signal that killed it. Nothing of it follows.
+    /// The command ended: its exit status, or 128 plus the signal that killed it, or as in a shell
+    /// 126 or 127 when it could not be started. Nothing of it follows.
     Exit(i32),
-    /// The command could not be started, and why. Nothing of it follows.
-    NotStarted(String),
 }
 
 /// A message that can be put in a frame.
@@ -85,7 +84,6 @@ impl Message for FromGuest {
             Self::Stdout(bytes) => (2, bytes.clone()),
             Self::Stderr(bytes) => (3, bytes.clone()),
             Self::Exit(status) => (4, status.to_le_bytes().to_vec()),
-            Self::NotStarted(why) => (5, why.clone().into_bytes()),
         }
     }
 
@@ -95,7 +93,6 @@ impl Message for FromGuest {
             2 => Some(Self::Stdout(payload.to_vec())),
             3 => Some(Self::Stderr(payload.to_vec())),
             4 => Some(Self::Exit(number(payload)?)),
-            5 => Some(Self::NotStarted(String::from_utf8_lossy(payload).into_owned())),
             _ => None,
         }
     }

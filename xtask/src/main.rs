@@ -1,5 +1,6 @@
 //! Every developer command of Samepage. `cargo xtask` lists them.
 
+mod demo;
 mod fetch;
 mod vm;
 
@@ -17,6 +18,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::Arguments),
     Vm(Box<vm::Arguments>),
     Fetch(fetch::Arguments),
 }
@@ -26,6 +28,7 @@ const RIG_FAILED: u8 = 125;
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
+        Command::Demo(arguments) => demo::run(&arguments),
         Command::Vm(arguments) => vm::run(&arguments),
         Command::Fetch(arguments) => fetch::run(&arguments),
     };

@@ -79,6 +79,9 @@ pub(crate) struct Arguments {
     /// Options for mounting the share, such as dax=always
     #[arg(long, value_name = "OPTIONS")]
     mount_options: Option<String>,
+    /// One more word for the kernels' command line (may be repeated)
+    #[arg(long, value_name = "WORD", allow_hyphen_values = true)]
+    kernel_arg: Vec<String>,
     /// One more argument for QEMU (may be repeated)
     #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
     qemu_arg: Vec<OsString>,
@@ -137,6 +140,7 @@ impl Arguments {
             .cpus(self.cpus)
             .memory(self.mem)
             .queues(self.queues)
+            .kernel_args(&self.kernel_arg)
             .qemu_args(&self.qemu_arg);
         if let Some(share) = &self.share {
             lab = lab.share(share);

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -62,18 +63,26 @@ pub(crate) fn run() -> Result<()> {
 fn start(shared: &Arc<Shared>, command: u32, run: &Run) {
     let running = match Running::start(run) {
         Ok(running) => running,
-        Err(error) => return shared.send(command, &FromGuest::NotStarted(format!("{error:#}"))),
+        Err(error) => {
+            let missing = error.kind() == ErrorKind::NotFound;
+            return give_up(shared, command, &error, if missing { 127 } else { 126 });
+        }
     };
     shared.with_running(|all| all.insert(command, running.pid()));
     let shared = Arc::clone(shared);
     thread::spawn(move || {
-        let last = match running.follow(&|output| shared.send(command, &output)) {
-            Ok(status) => FromGuest::Exit(status),
-            Err(error) => FromGuest::NotStarted(format!("lost track of it: {error:#}")),
-        };
+        let ended = running.follow(&|output| shared.send(command, &output));
         shared.with_running(|all| all.remove(&command));
-        shared.send(command, &last);
+        match ended {
+            Ok(status) => shared.send(command, &FromGuest::Exit(status)),
+            Err(error) => give_up(&shared, command, &error, 126),
+        }
     });
+}
+
+fn give_up(shared: &Shared, command: u32, error: &io::Error, status: i32) {
+    shared.send(command, &FromGuest::Stderr(format!("samepage-guest: {error}\n").into_bytes()));
+    shared.send(command, &FromGuest::Exit(status));
 }
 
 fn signal(shared: &Shared, command: u32, number: i32) {

@@ -1,14 +1,13 @@
 //! One command of the host's: started, listened to, and followed to its end.
 
 use std::ffi::OsStr;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::thread;
 
-use anyhow::{Context, Result};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use samepage_tests::protocol::{FromGuest, Run};
@@ -24,8 +23,8 @@ pub(crate) struct Running {
 
 impl Running {
     /// Start it, in a process group of its own.
-    pub(crate) fn start(run: &Run) -> Result<Self> {
-        let name = run.argv.first().context("no program was named")?;
+    pub(crate) fn start(run: &Run) -> io::Result<Self> {
+        let name = run.argv.first().ok_or(ErrorKind::InvalidInput)?;
         let mut command = Command::new(OsStr::from_bytes(name));
         command.args(run.argv.iter().skip(1).map(|argument| OsStr::from_bytes(argument)));
         for (variable, value) in &run.env {
@@ -35,15 +34,15 @@ impl Running {
         command.current_dir(OsStr::from_bytes(directory)).process_group(0);
         command.stdin(if run.stdin.is_empty() { Stdio::null() } else { Stdio::piped() });
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command
-            .spawn()
-            .with_context(|| format!("cannot run {:?}", String::from_utf8_lossy(name)))?;
+        let mut child = command.spawn().map_err(|error| {
+            io::Error::new(error.kind(), format!("{}: {error}", String::from_utf8_lossy(name)))
+        })?;
         feed(&mut child, run.stdin.clone());
         let pid = Pid::from_child(&child);
-        let ended = pidfd_open(pid, PidfdFlags::empty()).context("cannot watch the program")?;
+        let ended = pidfd_open(pid, PidfdFlags::empty())?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         for pipe in stdout.iter().map(AsFd::as_fd).chain(stderr.iter().map(AsFd::as_fd)) {
-            rustix::io::ioctl_fionbio(pipe, true).context("cannot listen to the program")?;
+            rustix::io::ioctl_fionbio(pipe, true)?;
         }
         Ok(Self { child, pid, ended, stdout, stderr })
     }
@@ -55,7 +54,7 @@ impl Running {
 
     /// Report all output until the program itself has ended: what it left running in the
     /// background may keep the pipes open, and is not waited for.
-    pub(crate) fn follow(mut self, report: &impl Fn(FromGuest)) -> Result<i32> {
+    pub(crate) fn follow(mut self, report: &impl Fn(FromGuest)) -> io::Result<i32> {
         loop {
             let ended = self.wait_for_something()?;
             drain(&mut self.stdout, FromGuest::Stdout, report);
@@ -68,7 +67,7 @@ impl Running {
     }
 
     /// Sleep until there is output, or the program has ended: then `true`.
-    fn wait_for_something(&self) -> Result<bool> {
+    fn wait_for_something(&self) -> io::Result<bool> {
         let mut watched = vec![PollFd::new(&self.ended, PollFlags::IN)];
         watched.extend(self.stdout.iter().map(|pipe| PollFd::new(pipe, PollFlags::IN)));
         watched.extend(self.stderr.iter().map(|pipe| PollFd::new(pipe, PollFlags::IN)));

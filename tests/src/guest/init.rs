@@ -27,6 +27,8 @@ fn bring_up() -> Result<()> {
     mount_at("proc", "/proc", "proc", c"")?;
     mount_at("sysfs", "/sys", "sysfs", c"")?;
     load_modules(Path::new("/modules"))?;
+    // No network in here, but programs may talk to themselves.
+    let _ = Command::new("/bin/busybox").args(["ip", "link", "set", "lo", "up"]).status();
     let command_line = fs::read_to_string("/proc/cmdline")?;
     if command_line.split_ascii_whitespace().any(|word| word == "samepage.root=host") {
         enter_host_root()?;
@@ -37,8 +39,6 @@ fn bring_up() -> Result<()> {
     }
     mount_devices()?;
     fs::create_dir_all("/mnt").context("cannot make /mnt")?;
-    // No network in here, but programs may talk to themselves.
-    let _ = Command::new("busybox").args(["ip", "link", "set", "lo", "up"]).status();
     Ok(())
 }
 
@@ -110,7 +110,13 @@ fn enter_host_root() -> Result<()> {
 /// Start the agent and reap whatever ends, until the agent does.
 fn supervise() -> Result<()> {
     // The path of our own file is gone after a change of root; the link still works.
-    let agent = Command::new("/proc/self/exe").spawn().context("cannot start the agent")?;
+    let agent = Command::new("/proc/self/exe")
+        .env_clear()
+        .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+        .env("HOME", "/root")
+        .env("TERM", "dumb")
+        .spawn()
+        .context("cannot start the agent")?;
     loop {
         match wait(WaitOptions::empty()) {
             Ok(Some((pid, _))) if pid.as_raw_nonzero().get() as u32 == agent.id() => return Ok(()),

@@ -69,7 +69,7 @@ impl Shared {
     /// Hand on what comes in. At the end every listener learns that the guest is gone.
     fn distribute(&self, reader: &mut UnixStream) {
         while let Ok(Some((command, message))) = receive::<FromGuest>(reader) {
-            let last = matches!(message, FromGuest::Exit(_) | FromGuest::NotStarted(_));
+            let last = matches!(message, FromGuest::Exit(_));
             let mut table = self.table();
             if let Some(listener) = table.listeners.get(&command) {
                 // Nobody listens to a command whose handle was dropped.
@@ -146,14 +146,13 @@ impl Running {
     /// What it does next; `None` when `deadline` passes first.
     ///
     /// # Errors
-    /// The guest ended, or the command could not be started.
+    /// The guest ended.
     pub fn next(&self, deadline: Instant) -> Result<Option<Event>> {
         Ok(match next(&self.events, deadline)? {
             None => None,
             Some(FromGuest::Stdout(bytes)) => Some(Event::Stdout(bytes)),
             Some(FromGuest::Stderr(bytes)) => Some(Event::Stderr(bytes)),
             Some(FromGuest::Exit(status)) => Some(Event::Exit(status)),
-            Some(FromGuest::NotStarted(why)) => bail!("`{}`: {why}", self.command),
             Some(FromGuest::Hello(_)) => bail!("the agent said hello to a command"),
         })
     }
@@ -161,7 +160,7 @@ impl Running {
     /// Wait for its end.
     ///
     /// # Errors
-    /// The guest ended, the command could not be started, or `deadline` passed.
+    /// The guest ended, or `deadline` passed.
     pub fn wait(self, deadline: Instant) -> Result<Output> {
         let mut output = Output { command: self.command.clone(), ..Output::default() };
         loop {

@@ -51,6 +51,7 @@ pub struct Builder {
     memory_mib: u32,
     queues: u32,
     mount_options: Option<String>,
+    kernel_words: Vec<String>,
     qemu_arguments: Vec<OsString>,
     programs: Vec<(PathBuf, String)>,
     logs: Option<PathBuf>,
@@ -72,6 +73,7 @@ impl Default for Builder {
             memory_mib: 512,
             queues: 1,
             mount_options: None,
+            kernel_words: Vec::new(),
             qemu_arguments: Vec::new(),
             programs: Vec::new(),
             logs: None,
@@ -165,6 +167,13 @@ impl Builder {
         self
     }
 
+    /// More words for the kernels' command line.
+    #[must_use]
+    pub fn kernel_args<S: Into<String>>(mut self, words: impl IntoIterator<Item = S>) -> Self {
+        self.kernel_words.extend(words.into_iter().map(Into::into));
+        self
+    }
+
     /// More arguments for QEMU.
     #[must_use]
     pub fn qemu_args<S: Into<OsString>>(mut self, words: impl IntoIterator<Item = S>) -> Self {
@@ -255,7 +264,7 @@ impl Builder {
         let machine = Machine {
             kernel: kernel.image,
             initramfs: path,
-            kernel_words: Vec::new(),
+            kernel_words: self.kernel_words.clone(),
             cpus: self.cpus,
             memory_mib: self.memory_mib,
             shares: Vec::new(),
@@ -315,11 +324,12 @@ impl Builder {
 /// The host's root is served by our own daemon, whatever serves the share.
 fn root_spec() -> Spec {
     Spec {
-        program: Program::Samepaged,
+        program: Program::Other(vec!["/tmp/rigx/virtiofsd/bin/virtiofsd".into()]),
         share: "/".into(),
         tag: ROOT_TAG.into(),
         cache: Some("always".into()),
-        arguments: vec!["--readonly".into()],
+        // overlayfs refuses a lower layer with mount points of its own.
+        arguments: vec!["--readonly".into(), "--no-announce-submounts".into()],
         echo: false,
     }
 }

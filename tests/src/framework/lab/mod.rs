@@ -87,6 +87,12 @@ impl Lab {
         &self.logs
     }
 
+    /// How the guests' instructions are run.
+    #[must_use]
+    pub fn accel(&self) -> Accel {
+        self.plan.accel
+    }
+
     /// All guests.
     #[must_use]
     pub fn guests(&self) -> &[Guest] {

@@ -83,8 +83,7 @@ impl Vm {
     /// Run a command in the guest to its end.
     ///
     /// # Errors
-    /// The machine ended, the command could not be started, or `deadline` passed. That the
-    /// command's status is not 0 is no error.
+    /// The machine ended, or `deadline` passed. That the command's status is not 0 is no error.
     pub fn run(&self, command: Command, deadline: Instant) -> Result<Output> {
         self.start(command)?.wait(deadline).map_err(|error| self.explain(&error))
     }
