@@ -108,10 +108,8 @@ pub mod answers {
 /// A file system that answers everything from [`answers`] and keeps nothing, but for a record of how it was called.
 #[derive(Debug, Default)]
 pub struct NullFs {
-    /// What `init` wants of the guest's offer.
-    pub wanted: InitFlags,
-    /// Where READ and WRITE find data. Without it, READ answers zeros, and WRITE looks at the data and drops it.
-    pub file: Option<File>,
+    wanted: InitFlags,
+    file: Option<File>,
     calls: Option<Mutex<Vec<String>>>,
     errno: AtomicI32,
 }
@@ -127,6 +125,18 @@ impl NullFs {
     #[must_use]
     pub fn recording() -> Self {
         Self { calls: Some(Mutex::default()), ..Self::new() }
+    }
+
+    /// Wants this of a guest's offer.
+    #[must_use]
+    pub fn wanting(self, wanted: InitFlags) -> Self {
+        Self { wanted, ..self }
+    }
+
+    /// Reads, writes and maps this file. Without one, READ answers zeros, and WRITE looks at the data and drops it.
+    #[must_use]
+    pub fn with_file(self, file: File) -> Self {
+        Self { file: Some(file), ..self }
     }
 
     /// From now on every operation that can fail does, with this error number; 0: none.
