@@ -237,7 +237,8 @@ pub trait FileSystem: Send + Sync {
         unsupported()
     }
 
-    /// Fills `out` with names that follow `offset`, until it has no room for the next one.
+    /// Fills `out` with names that follow `offset`, until it has no room for the next one. An error behind names that
+    /// are in `out` already is not told: the guest asks for what follows them.
     fn readdir(
         &self,
         ctx: &Context,

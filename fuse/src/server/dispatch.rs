@@ -176,14 +176,18 @@ impl<F: FileSystem> Server<F> {
         let size = (size as usize).min(reply.room()).min(MAX_LISTING);
         let mut listing = Vec::with_capacity(size);
         let (fs, Caller { ctx, node }) = (&self.fs, caller);
-        if plus {
+        let result = if plus {
             let mut out = DirPlusBuffer::new(&mut listing, size);
-            fs.readdirplus(ctx, *node, handle, offset, &mut out)?;
+            fs.readdirplus(ctx, *node, handle, offset, &mut out)
         } else {
             let mut out = DirBuffer::new(&mut listing, size);
-            fs.readdir(ctx, *node, handle, offset, &mut out)?;
+            fs.readdir(ctx, *node, handle, offset, &mut out)
+        };
+        match result {
+            // Names that were found are told, for their lookups are counted; the guest meets the error behind them.
+            Err(error) if listing.is_empty() => Err(error.into()),
+            _ => reply.bytes(0, &listing),
         }
-        reply.bytes(0, &listing)
     }
 
     fn ioctl(

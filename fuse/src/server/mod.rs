@@ -107,9 +107,10 @@ impl<F: FileSystem> Server<F> {
         mapper: Option<&dyn Mapper>,
     ) -> Result<usize, ProtocolError> {
         let total = request.remaining();
-        let header = read_header(request).inspect_err(|_| self.counters.malformed(None))?;
-        let opcode = Opcode::from_number(header.opcode);
+        let header = read_header(request);
+        let opcode = header.as_ref().ok().and_then(|header| Opcode::from_number(header.opcode));
         let _in_flight = self.counters.enter(opcode);
+        let header = header.inspect_err(|_| self.counters.malformed(None))?;
         if let Some(opcode) = opcode.filter(|opcode| opcode.is_one_way()) {
             let outcome = self.one_way(opcode, &header, total, request);
             self.counters.outcome(Some(opcode), &outcome);
