@@ -1,1 +1,45 @@
-//! placeholder
+//! The version table's engine: the heart of Samepage.
+//!
+//! A table is shared memory in which each *slot* counts the changes of what hashes to it (`shm_layout`). Daemons
+//! *announce* a change before they make it and *publish* it afterwards; a reply carries *snapshots* of slots that were
+//! *observed* before its content was read; a guest that finds a snapshot's word unchanged may use its cached copy, and
+//! every such hit is linearizable. `docs/protocol.md` is the protocol, `docs/memory-model.md` the reason for every
+//! atomic ordering, `coherence/tests/loom.rs` the models that run this code in every interleaving.
+//!
+//! Nothing here knows FUSE, virtio or a VM. The layers, from the bottom:
+//!
+//! - [`Words`], [`SlotSet`], [`Change`], [`Observation`]: the protocol, over any slice of words;
+//! - `ledger`, `reap`, `pass`, `names`: what survives a daemon that dies at any instruction;
+//! - the OS part (not in loom models): files, mappings, locks, and [`Engine`], which puts it all together.
+
+#![deny(unsafe_code)]
+
+#[macro_use]
+#[doc(hidden)]
+pub mod mutation;
+
+mod change;
+mod clock;
+pub mod hash;
+mod ledger;
+pub mod limits;
+mod names;
+mod observe;
+mod pass;
+mod reap;
+mod slots;
+mod words;
+
+#[cfg(loom)]
+pub mod models;
+
+pub use change::{Change, Published};
+pub use clock::Clock;
+pub use hash::{Identity, InodeKey, InodeSlots};
+pub use ledger::Incarnation;
+pub use names::PATIENCE;
+pub use observe::Observation;
+pub use reap::Reaped;
+pub use shm_layout::{Snapshot, Stamp, TableId};
+pub use slots::{SlotIndex, SlotSet};
+pub use words::Words;

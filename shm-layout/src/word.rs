@@ -71,8 +71,7 @@ impl SharedU64 {
     /// Lock-free: it starts over only when somebody else moved the word in between.
     #[inline]
     pub fn advance(&self, order: Ordering, step: impl Fn(u64) -> u64) -> (u64, u64) {
-        // Relaxed: the value is only a guess, which the compare-and-swap proves.
-        let mut before = self.0.load(Ordering::Relaxed);
+        let mut before = self.guess();
         loop {
             let after = step(before);
             match self.0.compare_exchange_weak(before, after, order, Ordering::Relaxed) {
@@ -80,6 +79,23 @@ impl SharedU64 {
                 Err(moved) => before = moved,
             }
         }
+    }
+
+    /// What the word probably is.
+    #[cfg(not(loom))]
+    #[inline]
+    fn guess(&self) -> u64 {
+        // Relaxed: the compare-and-swap that follows proves it.
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// What the word is.
+    ///
+    /// loom 0.7 remembers one last access of a word when it looks for races: a plain load here would hide the race of
+    /// the compare-and-swap that follows with another thread's earlier load, and whole executions would go unexplored.
+    #[cfg(loom)]
+    fn guess(&self) -> u64 {
+        self.0.fetch_add(0, Ordering::Relaxed)
     }
 
     /// Where the word lies. For the futex system call, which takes an address.

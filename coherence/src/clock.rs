@@ -1,0 +1,19 @@
+//! Time and waiting, as a seam: nothing sleeps in a test.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use shm_layout::SharedU64;
+
+/// What time it is, and how a thread waits for a word to change.
+pub trait Clock: Debug + Send + Sync {
+    /// Time since some moment that is the same for every caller. Never goes back.
+    fn now(&self) -> Duration;
+
+    /// Waits until somebody wakes `word`'s waiters, at the longest `at_most`; returns at once when `word` is no longer
+    /// `seen`. May return early for no reason.
+    fn wait(&self, word: &SharedU64, seen: u64, at_most: Duration);
+
+    /// Wakes everybody who waits for `word`.
+    fn wake(&self, word: &SharedU64);
+}
