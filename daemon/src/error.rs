@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::passthrough;
 use crate::socket::SocketError;
 
 /// Why the daemon cannot start.
@@ -20,13 +21,16 @@ pub enum StartError {
     #[error("--shared-dir {}: permission denied; run as a user who may read and search it", .0.display())]
     SharedDirPermission(PathBuf),
     /// It cannot be served for another reason.
-    #[error("--shared-dir {}: {error}", .directory.display())]
+    #[error("--shared-dir {}: {error}; name another directory", .directory.display())]
     SharedDir {
         /// The directory.
         directory: PathBuf,
-        /// The reason, with a remedy where there is one.
+        /// The reason.
         error: io::Error,
     },
+    /// The file system says why.
+    #[error(transparent)]
+    Share(#[from] passthrough::StartError),
     /// The front end's socket.
     #[error("--socket-path {}: {error}", .path.display())]
     Socket {

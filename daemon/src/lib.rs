@@ -8,9 +8,11 @@ pub mod error;
 pub mod limits;
 pub mod logging;
 pub mod metrics;
+pub mod passthrough;
 pub mod service;
 pub mod signals;
 pub mod socket;
+mod sys;
 pub mod transport;
 
 use std::ffi::OsString;
@@ -23,7 +25,7 @@ use cli::{Command, LogTarget};
 const USAGE: u8 = 2;
 
 /// Runs the daemon with the given arguments, the program's name first, to its end.
-pub fn run<S: service::Share + 'static>(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let config = match cli::parse(arguments) {
         Ok(Command::Serve(config)) => config,
         Ok(Command::Print(text)) => {
@@ -37,7 +39,7 @@ pub fn run<S: service::Share + 'static>(arguments: impl IntoIterator<Item = OsSt
         }
     };
     let to_syslog = config.log_target == LogTarget::Syslog;
-    match service::run::<S>(&config) {
+    match service::run(&config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("samepaged: {error}");

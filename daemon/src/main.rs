@@ -1,3 +1,7 @@
 //! `samepaged`: see the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    samepaged::run(std::env::args_os())
+}

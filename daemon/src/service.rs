@@ -7,12 +7,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use fuse::io::{ReplyWriter, RequestReader};
-use fuse::{FileSystem, Mapper, ProtocolError, Server, ServerConfig};
+use fuse::{Mapper, ProtocolError, Server, ServerConfig};
 use tracing::{info, warn};
 
-use crate::cli::{Config, Front, ShareOptions};
+use crate::cli::{Config, Front};
 use crate::error::StartError;
 use crate::metrics::{self, StatsSocket};
+use crate::passthrough::{self, Passthrough};
 use crate::socket::{BoundSocket, PidFile};
 use crate::transport::{self, Counters, RequestHandler, Stopper};
 use crate::{limits, logging, signals};
@@ -23,47 +24,28 @@ const MAX_WRITE: u32 = 1 << 20;
 /// Requests that a guest may have in flight in the background (read-ahead, write-back).
 const MAX_BACKGROUND: u16 = 64;
 
-/// What turns options into a file system, and threads into such as may use it.
-pub trait Share {
-    /// The file system that is served.
-    type FileSystem: FileSystem + 'static;
-
-    /// Opens the directory; at most `descriptors` may be open at once, for all purposes.
-    ///
-    /// # Errors
-    /// Where the directory cannot be served as the options say.
-    fn open(options: &ShareOptions, descriptors: u64) -> io::Result<Self::FileSystem>;
-
-    /// Called once by each thread that will serve requests.
-    ///
-    /// # Errors
-    /// Where the system refuses.
-    fn prepare_thread() -> io::Result<()>;
-}
-
 /// Serves a directory until a signal comes, or the only front end has gone (`--once`).
 ///
 /// # Errors
 /// Where the daemon cannot start. Nothing is left behind in the file system then, and nothing but the error is said.
-pub fn run<S: Share + 'static>(config: &Config) -> Result<(), StartError> {
+pub fn run(config: &Config) -> Result<(), StartError> {
     // Before anything else: nothing of ours may get the number of an inherited descriptor.
     let entrance = Entrance::new(&config.front)?;
     logging::start(config.log_level, config.log_target)?;
-    check_directory(&config.share.directory)?;
+    check_directory(&config.share.shared_dir)?;
     let descriptors = limits::set_descriptors(config.rlimit_nofile)?;
+    let door = entrance.open()?;
     let server = Server::new(
-        S::open(&config.share, descriptors).map_err(|error| cannot_share(config, error))?,
+        Passthrough::new(config.share.clone())?,
         ServerConfig { max_write: MAX_WRITE, max_background: MAX_BACKGROUND, map_alignment: None },
     );
     let stopper = Arc::new(Stopper::new().map_err(system("event"))?);
-    let door = entrance.open()?;
     let counters = Arc::new(Counters::default());
     let _stats = stats_socket(config, &server, &counters)?;
     signals::watch(Arc::clone(&stopper)).map_err(system("signal handlers"))?;
 
     greet(config, descriptors);
-    let handler: Arc<dyn RequestHandler> =
-        Arc::new(Handler { server, prepare_thread: S::prepare_thread });
+    let handler: Arc<dyn RequestHandler> = Arc::new(Handler(server));
     transport::serve(door.listener, &config.device, &handler, &counters, &stopper)
         .map_err(system("waiting for a front end"))
 }
@@ -75,18 +57,15 @@ fn greet(config: &Config, descriptors: u64) {
     if config.rlimit_nofile.is_none() && descriptors < limits::DEFAULT {
         warn!("no more than {descriptors} open descriptors: the system allows no more");
     }
-    info!("serving {}", config.share.directory.display());
+    info!("serving {}", config.share.shared_dir.display());
 }
 
 /// A server as the transport wants it.
-struct Handler<F> {
-    server: Server<F>,
-    prepare_thread: fn() -> io::Result<()>,
-}
+struct Handler(Server<Passthrough>);
 
-impl<F: FileSystem> RequestHandler for Handler<F> {
+impl RequestHandler for Handler {
     fn prepare_thread(&self) -> io::Result<()> {
-        (self.prepare_thread)()
+        passthrough::prepare_thread()
     }
 
     fn handle(
@@ -95,11 +74,11 @@ impl<F: FileSystem> RequestHandler for Handler<F> {
         reply: &mut dyn ReplyWriter,
         mapper: Option<&dyn Mapper>,
     ) -> Result<usize, ProtocolError> {
-        self.server.handle(request, reply, mapper)
+        self.0.handle(request, reply, mapper)
     }
 
     fn reset(&self) {
-        self.server.reset();
+        self.0.reset();
     }
 }
 
@@ -140,9 +119,9 @@ impl<'a> Entrance<'a> {
     }
 }
 
-fn stats_socket<F: FileSystem>(
+fn stats_socket(
     config: &Config,
-    server: &Server<F>,
+    server: &Server<Passthrough>,
     transport: &Arc<Counters>,
 ) -> Result<Option<StatsSocket>, StartError> {
     let Some(path) = &config.stats_socket else { return Ok(None) };
@@ -154,10 +133,6 @@ fn stats_socket<F: FileSystem>(
 
 fn system(what: &'static str) -> impl FnOnce(io::Error) -> StartError {
     move |error| StartError::System { what, error }
-}
-
-fn cannot_share(config: &Config, error: io::Error) -> StartError {
-    StartError::SharedDir { directory: config.share.directory.clone(), error }
 }
 
 /// Finds out what is wrong with a directory before anything is made for it.

@@ -3,52 +3,66 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::builder::PossibleValue;
-use clap::{Args as Group, Parser, ValueEnum};
+use clap::{Args as Group, Parser};
 
-use super::config::{CacheMode, FileHandles, LogLevel, Negotiation};
+use super::config::LogLevel;
+use super::values::{CacheMode, FileHandles, Negotiation};
 use crate::transport::{RequestQueues, Tag};
 
+/// Lines of at most 80 columns: longer ones would be wrapped, and examples with them.
 const EXAMPLES: &str = "\
 EXAMPLES
 
-Share /srv/data with one VM. The daemon waits for QEMU, serves it, and waits for the next one:
+Share /srv/data with a VM. The daemon waits for QEMU, serves it, and waits for
+the next one. The guest's memory must be shared (share=on).
 
     samepaged --shared-dir /srv/data --socket-path /run/data.sock
 
-    qemu-system-x86_64 … -m 4G -object memory-backend-memfd,id=mem,size=4G,share=on -numa node,memdev=mem \\
-        -chardev socket,id=fs,path=/run/data.sock -device vhost-user-fs-pci,chardev=fs,tag=data
+    qemu-system-x86_64 … -m 4G \
+        -machine q35,memory-backend=mem \
+        -object memory-backend-memfd,id=mem,size=4G,share=on \
+        -chardev socket,id=fs,path=/run/data.sock \
+        -device vhost-user-fs-pci,chardev=fs,tag=data
 
     guest# mount -t virtiofs data /mnt
 
-The guest's memory must be shared (share=on). For several VMs start one daemon each, on the same directory.
+For several VMs start a daemon for each, on the same directory. If QEMU runs as
+another user, let its group in:
 
-QEMU runs as another user: let its group in.
+    samepaged --shared-dir /srv/data --socket-path /run/data.sock \
+        --socket-group kvm
 
-    samepaged --shared-dir /srv/data --socket-path /run/data.sock --socket-group kvm
+libvirt starts and stops the daemon itself. In the domain's XML:
 
-libvirt starts and stops the daemon itself; in the domain's XML, with <memoryBacking><source type='memfd'/><access
-mode='shared'/></memoryBacking>:
+    <memoryBacking>
+      <source type='memfd'/><access mode='shared'/>
+    </memoryBacking>
+    …
+    <filesystem type='mount'>
+      <driver type='virtiofs'/><binary path='/usr/libexec/samepaged'/>
+      <source dir='/srv/data'/><target dir='data'/>
+    </filesystem>
 
-    <filesystem type='mount'><driver type='virtiofs'/><binary path='/usr/libexec/samepaged'/>
-      <source dir='/srv/data'/><target dir='data'/></filesystem>
-
-See what the guest does, while it does it:
+See what the guest does while it does it:
 
     samepaged … --stats-socket /run/data.stats
     curl --unix-socket /run/data.stats http://localhost/metrics
 
-SIGTERM, SIGINT and SIGHUP end the daemon when the requests in progress are done; a second one ends it at once.
+SIGTERM, SIGINT and SIGHUP end the daemon when the requests in progress are
+done; a second one ends it at once.
 
-SECURITY: without --sandbox, which this version does not have yet, the daemon runs with the rights it was started with.
-Guests reach nothing outside the shared directory, but run it as a user who may do no more than it must.";
+SECURITY
+
+There is no sandbox yet: the daemon keeps the rights it was started with. Guests
+reach nothing outside the shared directory; still, run the daemon as a user who
+may do no more than it must, and isolate it from outside.
+";
 
 /// Shares a host directory with a VM over vhost-user virtio-fs.
 #[derive(Clone, Debug, Parser)]
 #[command(
     name = "samepaged",
     version,
-    about,
     after_long_help = EXAMPLES,
     after_help = "More, with examples for QEMU and libvirt: samepaged --help",
     args_override_self = true,
@@ -173,11 +187,11 @@ pub(super) struct GuestArgs {
     #[arg(long)]
     pub(super) no_readdirplus: bool,
 
-    /// The host clears suid and sgid bits at writes
+    /// The host clears suid and sgid bits at writes [default: where the guest can leave it to the host]
     #[arg(long, overrides_with = "no_killpriv_v2")]
     pub(super) killpriv_v2: bool,
 
-    /// The guest clears suid and sgid bits at writes [default]
+    /// The guest clears suid and sgid bits at writes
     #[arg(long, overrides_with = "killpriv_v2")]
     pub(super) no_killpriv_v2: bool,
 
@@ -190,9 +204,7 @@ pub(super) struct GuestArgs {
 #[derive(Clone, Debug, Group)]
 #[command(next_help_heading = "The host's side")]
 pub(super) struct DaemonArgs {
-    /// Remember inodes by file handle, which costs no descriptor, or by open descriptor
-    ///
-    /// `prefer`: by handle where the file system and the daemon's rights allow it. `mandatory`: or not at all.
+    /// How to remember inodes: a file handle costs no descriptor
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = FileHandles::Prefer)]
     pub(super) inode_file_handles: FileHandles,
 
@@ -281,18 +293,4 @@ fn pool_size(value: &str) -> Result<usize, String> {
     const MAX: usize = 1024;
     let size = value.parse().ok().filter(|size| *size <= MAX);
     size.ok_or_else(|| format!("a number from 0 to {MAX} is wanted"))
-}
-
-impl ValueEnum for FileHandles {
-    fn value_variants<'a>() -> &'a [Self] {
-        &[Self::Never, Self::Prefer, Self::Mandatory]
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(match self {
-            Self::Never => PossibleValue::new("never"),
-            Self::Prefer => PossibleValue::new("prefer").alias("fallback"),
-            Self::Mandatory => PossibleValue::new("mandatory"),
-        })
-    }
 }

@@ -1,8 +1,9 @@
 //! `-o`: the C virtiofsd's options. libvirt and old scripts still write them; a later one overrides an earlier one.
 
 use super::args::Args;
-use super::config::{CacheMode, LogLevel, Negotiation};
+use super::config::LogLevel;
 use super::usage::UsageError;
+use super::values::{CacheMode, Negotiation};
 
 /// Lets what stands behind `-o` count as if it had been written out.
 pub(super) fn apply(args: &mut Args) -> Result<(), UsageError> {
@@ -59,7 +60,7 @@ fn flag(args: &mut Args, option: &str) -> Result<(), UsageError> {
         ("writeback", _) => guest.writeback = on,
         ("allow_direct_io", _) => guest.allow_direct_io = on,
         ("announce_submounts", true) => guest.no_announce_submounts = false,
-        ("killpriv_v2", _) => guest.killpriv_v2 = on,
+        ("killpriv_v2", _) => (guest.killpriv_v2, guest.no_killpriv_v2) = (on, !on),
         ("posix_acl", _) => guest.posix_acl = negotiation,
         ("security_label", _) => guest.security_label = negotiation,
         // Locks are the guest's own, which is what these ask for.

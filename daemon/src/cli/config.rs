@@ -6,42 +6,8 @@ use clap::ValueEnum;
 
 use super::args::{Args, LaterArgs};
 use super::usage::UsageError;
+use crate::passthrough::{Config as Share, Negotiation};
 use crate::transport::{Options as DeviceOptions, RequestQueues};
-
-/// What the guest may cache (virtiofsd's `--cache`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum CacheMode {
-    /// Names and attributes for a second, file contents while a file is open (close-to-open)
-    Auto,
-    /// All of it, for a day: for directories that nobody else changes
-    Always,
-    /// Nothing
-    Never,
-    /// Names, attributes and listings for a day, contents never
-    Metadata,
-}
-
-/// Whether a feature is negotiated with the guest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Negotiation {
-    /// Not offered
-    Never,
-    /// If the guest has it
-    Auto,
-    /// A guest without it cannot mount
-    Always,
-}
-
-/// How inodes are remembered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FileHandles {
-    /// By open descriptor.
-    Never,
-    /// By file handle where that works.
-    Prefer,
-    /// By file handle, else not at all.
-    Mandatory,
-}
 
 /// How much is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -78,44 +44,11 @@ pub enum Front {
     Descriptor(i32),
 }
 
-/// How the directory is shared.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ShareOptions {
-    /// The directory.
-    pub directory: PathBuf,
-    /// What the guest may cache.
-    pub cache: CacheMode,
-    /// Shared mappings with [`CacheMode::Never`] and [`CacheMode::Metadata`].
-    pub allow_mmap: bool,
-    /// The guest's page cache may hold back writes.
-    pub writeback: bool,
-    /// The guest's `O_DIRECT` counts on the host.
-    pub allow_direct_io: bool,
-    /// Every change is refused.
-    pub readonly: bool,
-    /// Extended attributes.
-    pub xattr: bool,
-    /// POSIX ACLs.
-    pub posix_acl: Negotiation,
-    /// Security labels.
-    pub security_label: Negotiation,
-    /// Mount points are visible to the guest.
-    pub announce_submounts: bool,
-    /// READDIRPLUS is offered.
-    pub readdirplus: bool,
-    /// The host clears suid and sgid.
-    pub killpriv_v2: bool,
-    /// The guest's `O_NOATIME` counts on the host.
-    pub preserve_noatime: bool,
-    /// How inodes are remembered.
-    pub inode_file_handles: FileHandles,
-}
-
 /// A command line that makes sense.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// What is shared, and how.
-    pub share: ShareOptions,
+    pub share: Share,
     /// Where front ends come from.
     pub front: Front,
     /// What the device looks like.
@@ -132,19 +65,19 @@ pub struct Config {
     pub notes: Vec<String>,
 }
 
-pub(super) fn check(args: Args) -> Result<Config, UsageError> {
+pub(super) fn check(args: &Args) -> Result<Config, UsageError> {
     refuse_later(&args.later)?;
     only_none("--sandbox", args.daemon.sandbox.as_deref())?;
     only_none("--seccomp", args.daemon.seccomp.as_deref())?;
     let config = Config {
-        notes: notes(&args),
-        front: front(&args)?,
-        device: device(&args),
+        share: share(args)?,
+        front: front(args)?,
+        notes: notes(args),
+        device: device(args),
         rlimit_nofile: args.daemon.rlimit_nofile,
         log_level: if args.old.debug { LogLevel::Debug } else { args.daemon.log_level },
         log_target: if args.daemon.syslog { LogTarget::Syslog } else { LogTarget::Stderr },
         stats_socket: args.daemon.stats_socket.clone(),
-        share: share(args)?,
     };
     if let (Some(stats), Front::Path { path, .. }) = (&config.stats_socket, &config.front)
         && stats == path
@@ -156,31 +89,39 @@ pub(super) fn check(args: Args) -> Result<Config, UsageError> {
     Ok(config)
 }
 
-fn share(args: Args) -> Result<ShareOptions, UsageError> {
-    let guest = args.guest;
-    let directory = args.shared_dir.ok_or_else(|| {
-        UsageError::new("--shared-dir is missing; name the directory to share, for instance --shared-dir /srv/data")
+fn share(args: &Args) -> Result<Share, UsageError> {
+    let guest = &args.guest;
+    let shared_dir = args.shared_dir.clone().ok_or_else(|| {
+        UsageError::new(
+            "--shared-dir is missing; name the directory to share, for instance --shared-dir /srv/data",
+        )
     })?;
-    if directory.as_os_str().is_empty() {
+    if shared_dir.as_os_str().is_empty() {
         return Err(UsageError::new("--shared-dir is empty; name the directory to share"));
     }
-    Ok(ShareOptions {
-        directory,
-        cache: guest.cache,
+    let (posix_acl, security_label) = (guest.posix_acl.into(), guest.security_label.into());
+    Ok(Share {
+        shared_dir,
+        cache: guest.cache.into(),
         allow_mmap: guest.allow_mmap,
         writeback: guest.writeback,
         allow_direct_io: guest.allow_direct_io,
         readonly: guest.readonly,
         xattr: guest.xattr
-            || guest.posix_acl != Negotiation::Never
-            || guest.security_label != Negotiation::Never,
-        posix_acl: guest.posix_acl,
-        security_label: guest.security_label,
+            || posix_acl != Negotiation::Never
+            || security_label != Negotiation::Never,
+        posix_acl,
+        security_label,
         announce_submounts: !guest.no_announce_submounts,
         readdirplus: !guest.no_readdirplus,
-        killpriv_v2: guest.killpriv_v2,
+        killpriv_v2: match (guest.killpriv_v2, guest.no_killpriv_v2) {
+            (true, _) => Some(true),
+            (false, true) => Some(false),
+            (false, false) => None,
+        },
         preserve_noatime: guest.preserve_noatime,
-        inode_file_handles: args.daemon.inode_file_handles,
+        inode_file_handles: args.daemon.inode_file_handles.into(),
+        ..Share::default()
     })
 }
 

@@ -7,12 +7,11 @@ mod capabilities;
 mod compat;
 mod config;
 mod usage;
+mod values;
 
 use std::ffi::OsString;
 
-pub use config::{
-    CacheMode, Config, FileHandles, Front, LogLevel, LogTarget, Negotiation, ShareOptions,
-};
+pub use config::{Config, Front, LogLevel, LogTarget};
 pub use usage::UsageError;
 
 /// What the command line asks for.
@@ -37,7 +36,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, U
         return Ok(Command::Print(capabilities::json()));
     }
     compat::apply(&mut args)?;
-    config::check(args).map(|config| Command::Serve(Box::new(config)))
+    config::check(&args).map(|config| Command::Serve(Box::new(config)))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use super::*;
+use crate::passthrough::{CachePolicy, Config as Share, InodeFileHandles, Negotiation};
 
 const MINIMAL: &str = "--shared-dir /srv --socket-path /run/s";
 
@@ -37,14 +38,19 @@ fn printed(line: &str) -> String {
     }
 }
 
+/// `passthrough::Config` has no equality of its own.
+fn assert_same(ours: &Share, wanted: &Share) {
+    assert_eq!(format!("{ours:#?}"), format!("{wanted:#?}"));
+}
+
 #[test]
 fn defaults_are_virtiofsds() {
     let config = config(MINIMAL);
-    assert_eq!(
-        config.share,
-        ShareOptions {
-            directory: "/srv".into(),
-            cache: CacheMode::Auto,
+    assert_same(
+        &config.share,
+        &Share {
+            shared_dir: "/srv".into(),
+            cache: CachePolicy::Auto,
             allow_mmap: false,
             writeback: false,
             allow_direct_io: false,
@@ -54,10 +60,11 @@ fn defaults_are_virtiofsds() {
             security_label: Negotiation::Never,
             announce_submounts: true,
             readdirplus: true,
-            killpriv_v2: false,
+            killpriv_v2: None,
             preserve_noatime: false,
-            inode_file_handles: FileHandles::Prefer,
-        }
+            inode_file_handles: InodeFileHandles::Prefer,
+            ..Share::default()
+        },
     );
     assert_eq!(config.front, Front::Path { path: "/run/s".into(), group: None });
     assert_eq!(config.device.request_queues.get(), 16);
@@ -79,11 +86,11 @@ fn every_option_arrives() {
          --inode-file-handles=mandatory --rlimit-nofile 5000 --sandbox none --seccomp none --log-level debug \
          --syslog --stats-socket /run/stats",
     );
-    assert_eq!(
-        config.share,
-        ShareOptions {
-            directory: "/srv".into(),
-            cache: CacheMode::Never,
+    assert_same(
+        &config.share,
+        &Share {
+            shared_dir: "/srv".into(),
+            cache: CachePolicy::Never,
             allow_mmap: true,
             writeback: true,
             allow_direct_io: true,
@@ -93,10 +100,11 @@ fn every_option_arrives() {
             security_label: Negotiation::Always,
             announce_submounts: false,
             readdirplus: false,
-            killpriv_v2: true,
+            killpriv_v2: Some(true),
             preserve_noatime: true,
-            inode_file_handles: FileHandles::Mandatory,
-        }
+            inode_file_handles: InodeFileHandles::Mandatory,
+            ..Share::default()
+        },
     );
     assert_eq!(config.front, Front::Path { path: "/run/s".into(), group: Some("kvm".to_owned()) });
     assert_eq!(config.device.request_queues.get(), 4);
@@ -124,15 +132,21 @@ fn the_last_of_two_opposites_counts() {
     assert!(announces("--announce-submounts"));
     assert!(announces("--no-announce-submounts --announce-submounts"));
     assert!(!announces("--announce-submounts --no-announce-submounts"));
-    assert!(with("--no-killpriv-v2 --killpriv-v2").share.killpriv_v2);
-    assert!(!with("--killpriv-v2 --no-killpriv-v2").share.killpriv_v2);
-    assert_eq!(with("--cache never --cache Always").share.cache, CacheMode::Always);
+    assert_eq!(with("--no-killpriv-v2 --killpriv-v2").share.killpriv_v2, Some(true));
+    assert_eq!(with("--killpriv-v2 --no-killpriv-v2").share.killpriv_v2, Some(false));
+    assert_eq!(with("--cache never --cache Always").share.cache, CachePolicy::Always);
 }
 
 #[test]
 fn file_handles_with_or_without_an_equals_sign() {
-    assert_eq!(with("--inode-file-handles never").share.inode_file_handles, FileHandles::Never);
-    assert_eq!(with("--inode-file-handles=fallback").share.inode_file_handles, FileHandles::Prefer);
+    assert_eq!(
+        with("--inode-file-handles never").share.inode_file_handles,
+        InodeFileHandles::Never
+    );
+    assert_eq!(
+        with("--inode-file-handles=fallback").share.inode_file_handles,
+        InodeFileHandles::Prefer
+    );
 }
 
 #[test]
@@ -141,11 +155,11 @@ fn the_c_virtiofsds_options() {
         "-f -d --socket-path=/run/s -o source=/srv,cache=none,xattr,no_readdirplus -o writeback,killpriv_v2 \
          -o allow_direct_io,announce_submounts,posix_acl,security_label,no_flock,no_posix_lock,loglevel=warn",
     );
-    assert_eq!(
-        config.share,
-        ShareOptions {
-            directory: "/srv".into(),
-            cache: CacheMode::Never,
+    assert_same(
+        &config.share,
+        &Share {
+            shared_dir: "/srv".into(),
+            cache: CachePolicy::Never,
             allow_mmap: false,
             writeback: true,
             allow_direct_io: true,
@@ -155,10 +169,11 @@ fn the_c_virtiofsds_options() {
             security_label: Negotiation::Always,
             announce_submounts: true,
             readdirplus: false,
-            killpriv_v2: true,
+            killpriv_v2: Some(true),
             preserve_noatime: false,
-            inode_file_handles: FileHandles::Prefer,
-        }
+            inode_file_handles: InodeFileHandles::Prefer,
+            ..Share::default()
+        },
     );
     assert_eq!(config.log_level, LogLevel::Debug, "-d");
     assert!(config.notes.iter().any(|note| note.contains("-o")));
@@ -168,14 +183,15 @@ fn the_c_virtiofsds_options() {
 fn old_forms_take_back_what_older_ones_gave() {
     let share =
         with("--xattr --writeback --killpriv-v2 -o no_xattr,no_writeback,no_killpriv_v2").share;
-    assert!(!share.xattr && !share.writeback && !share.killpriv_v2);
+    assert!(!share.xattr && !share.writeback);
+    assert_eq!(share.killpriv_v2, Some(false));
     let levels = ["debug", "info", "warn", "err"]
         .map(|level| with(&format!("-o loglevel={level}")).log_level);
     assert_eq!(levels, [LogLevel::Debug, LogLevel::Info, LogLevel::Warn, LogLevel::Error]);
     for (name, mode) in [
-        ("auto", CacheMode::Auto),
-        ("always", CacheMode::Always),
-        ("metadata", CacheMode::Metadata),
+        ("auto", CachePolicy::Auto),
+        ("always", CachePolicy::Always),
+        ("metadata", CachePolicy::Metadata),
     ] {
         assert_eq!(with(&format!("-o cache={name}")).share.cache, mode);
     }

@@ -16,7 +16,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::retry_on_intr;
 use thiserror::Error;
 use tracing::debug;
-use vhost_user_backend::{VringMutex, VringStateGuard, VringStateMutGuard, VringT};
+use vhost_user_backend::{VringMutex, VringState, VringStateGuard, VringStateMutGuard, VringT};
 use virtio_queue::{Error as QueueError, Queue, QueueT};
 use vm_memory::{Bytes, GuestAddress, GuestAddressSpace};
 
@@ -65,11 +65,10 @@ impl Ring {
     /// Takes the next request out of the available ring; `queue` is this ring's number.
     pub(super) fn take(&self, queue: usize) -> Result<Taken, RingError> {
         let mut vring = self.0.vring.get_mut();
-        let enabled = vring.is_enabled();
-        let state = vring.get_queue_mut();
-        if !enabled || !state.ready() || self.is_stopped() {
+        if !self.is_active(&vring) {
             return Ok(Taken::Inactive);
         }
+        let state = vring.get_queue_mut();
         let memory = self.0.memory.memory().into_inner();
         let Some(head) = pop(state, &memory)? else { return Ok(Taken::Empty) };
         // Counted under the ring's lock: who has seen the ring not ready knows that no request begins afterwards.
@@ -98,12 +97,18 @@ impl Ring {
 
     /// Asks the guest for a kick at its next request. True: more have come meanwhile, take them.
     pub(super) fn enable_kicks(&self) -> Result<bool, RingError> {
-        self.0.vring.enable_notification().map_err(RingError::Memory)
+        let mut vring = self.0.vring.get_mut();
+        // A ring that was taken from us is no memory of ours any more: the guest may use it for something else.
+        Ok(self.is_active(&vring) && vring.enable_notification().map_err(RingError::Memory)?)
     }
 
     /// Tells the guest not to kick while the ring is being emptied.
     pub(super) fn disable_kicks(&self) -> Result<(), RingError> {
-        self.0.vring.disable_notification().map_err(RingError::Memory)
+        let mut vring = self.0.vring.get_mut();
+        if self.is_active(&vring) {
+            vring.disable_notification().map_err(RingError::Memory)?;
+        }
+        Ok(())
     }
 
     /// Serves the ring no more until it is set up anew. True: it is this call that stopped it.
@@ -123,6 +128,11 @@ impl Ring {
     /// Whether [`Self::stop`] was called since the ring was set up.
     pub(super) fn is_stopped(&self) -> bool {
         self.0.stopped.load(Ordering::Relaxed) // As in `stop`.
+    }
+
+    /// Whether the front end has started and enabled the ring, and the guest has not broken it.
+    fn is_active(&self, vring: &VringState<AtomicMemory>) -> bool {
+        vring.is_enabled() && vring.get_queue().ready() && !self.is_stopped()
     }
 
     /// Waits until no request of this ring is in progress. The caller has seen to it that none begins.

@@ -42,6 +42,21 @@ fn rings_that_are_not_to_be_served_give_nothing() {
 }
 
 #[test]
+fn a_ring_that_was_taken_away_is_not_written_to() {
+    for event_idx in [false, true] {
+        let mut driver = driver();
+        driver.ring.set_queue_event_idx(event_idx);
+        driver.offer(&one());
+        take(&driver);
+        driver.ring.set_queue_ready(false);
+        let before = driver.used_ring();
+        driver.ring.disable_kicks().unwrap();
+        assert!(!driver.ring.enable_kicks().unwrap());
+        assert_eq!(driver.used_ring(), before);
+    }
+}
+
+#[test]
 fn a_stopped_ring_starts_again_when_it_is_set_up_anew() {
     let mut driver = driver();
     driver.offer(&one());

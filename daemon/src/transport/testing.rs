@@ -57,12 +57,11 @@ pub(super) fn writable(address: u64, len: u32) -> Descriptor {
 /// Writes `descriptors` to a table as one chain.
 pub(super) fn write_chain(memory: &Memory, table: u64, first: u16, descriptors: &[Descriptor]) {
     for (index, descriptor) in (first..).zip(descriptors) {
-        let mut descriptor = *descriptor;
-        if usize::from(index - first) + 1 < descriptors.len() {
-            descriptor.set_flags(descriptor.flags() | NEXT);
-            descriptor.set_next(index + 1);
-        }
-        write_descriptor(memory, table, index, descriptor);
+        let is_last = usize::from(index - first) + 1 == descriptors.len();
+        let flags = descriptor.flags() | if is_last { 0 } else { NEXT };
+        let linked =
+            Descriptor::new(descriptor.addr().0, descriptor.len(), flags, index.wrapping_add(1));
+        write_descriptor(memory, table, index, linked);
     }
 }
 
@@ -132,6 +131,13 @@ impl Driver {
             .map(|index| USED + 4 + index % u64::from(SIZE) * 8)
             .map(|at| (self.get(at), self.get(at + 4)))
             .collect()
+    }
+
+    /// All bytes of the used ring.
+    pub(super) fn used_ring(&self) -> Vec<u8> {
+        let mut bytes = vec![0; 6 + 8 * usize::from(SIZE)];
+        self.memory.memory().read_slice(&mut bytes, GuestAddress(USED)).unwrap();
+        bytes
     }
 
     /// How often the device called since the last look.

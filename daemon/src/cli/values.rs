@@ -1,0 +1,72 @@
+//! Options with a choice of words, and what the words stand for.
+
+use clap::ValueEnum;
+
+use crate::passthrough::{self, CachePolicy, InodeFileHandles};
+
+/// `--cache`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum CacheMode {
+    /// Names and attributes for a second, file contents until the file is opened again
+    Auto,
+    /// All of it, for a day: for directories that nobody else changes
+    Always,
+    /// Nothing
+    Never,
+    /// Names, attributes and listings for a day, file contents never
+    Metadata,
+}
+
+impl From<CacheMode> for CachePolicy {
+    fn from(mode: CacheMode) -> Self {
+        match mode {
+            CacheMode::Auto => Self::Auto,
+            CacheMode::Always => Self::Always,
+            CacheMode::Never => Self::Never,
+            CacheMode::Metadata => Self::Metadata,
+        }
+    }
+}
+
+/// `--posix-acl` and `--security-label`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Negotiation {
+    /// Not offered
+    Never,
+    /// If the guest has it
+    Auto,
+    /// A guest without it cannot mount
+    Always,
+}
+
+impl From<Negotiation> for passthrough::Negotiation {
+    fn from(negotiation: Negotiation) -> Self {
+        match negotiation {
+            Negotiation::Never => Self::Never,
+            Negotiation::Auto => Self::Auto,
+            Negotiation::Always => Self::Always,
+        }
+    }
+}
+
+/// `--inode-file-handles`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum FileHandles {
+    /// By open descriptor
+    Never,
+    /// By file handle where the file system and the daemon's rights allow it, else by open descriptor
+    #[value(alias = "fallback")]
+    Prefer,
+    /// By file handle or not at all
+    Mandatory,
+}
+
+impl From<FileHandles> for InodeFileHandles {
+    fn from(handles: FileHandles) -> Self {
+        match handles {
+            FileHandles::Never => Self::Never,
+            FileHandles::Prefer => Self::Prefer,
+            FileHandles::Mandatory => Self::Mandatory,
+        }
+    }
+}

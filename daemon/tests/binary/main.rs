@@ -1,0 +1,7 @@
+//! The real program: its command line, its sockets, and a scripted VMM with real memory and rings on the other end.
+
+mod bad_input;
+mod connections;
+mod metrics;
+mod requests;
+mod support;

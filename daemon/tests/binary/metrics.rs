@@ -1,0 +1,64 @@
+//! Figures of a running daemon, as `curl --unix-socket` gets them.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+
+use crate::support::daemon::Daemon;
+use crate::support::front_end::FrontEnd;
+use crate::support::guest::Guest;
+
+fn fetch(daemon: &Daemon) -> String {
+    let mut client = UnixStream::connect(daemon.path("stats")).unwrap();
+    client.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut page = String::new();
+    client.read_to_string(&mut page).unwrap();
+    assert!(page.starts_with("HTTP/1.1 200 OK\r\n"), "{page}");
+    page
+}
+
+fn figure(page: &str, name: &str) -> u64 {
+    let line = page.lines().find_map(|line| line.strip_prefix(name)).expect(name);
+    line.trim().parse().unwrap()
+}
+
+fn start() -> Daemon {
+    let directory = tempfile::tempdir().unwrap();
+    let stats = directory.path().join("stats");
+    Daemon::start_in(directory, &["--stats-socket", stats.to_str().unwrap()])
+}
+
+#[test]
+fn requests_are_counted_by_opcode_while_the_guest_runs() {
+    let daemon = start();
+    std::fs::write(daemon.share().join("file"), "contents").unwrap();
+    let mut guest = Guest::mount(FrontEnd::connect(&daemon.socket(), 2));
+    let node = guest.lookup("file").unwrap();
+    let handle = guest.open(node, 0).unwrap();
+    guest.read(node, handle, 0, 4).unwrap();
+    guest.read(node, handle, 4, 100).unwrap();
+    assert_eq!(guest.read(node, 4711, 0, 4), Err(libc::EBADF));
+    let page = fetch(&daemon);
+    assert_eq!(figure(&page, "samepaged_connections_total "), 1);
+    assert_eq!(figure(&page, "samepaged_requests_total{opcode=\"INIT\"} "), 1);
+    assert_eq!(figure(&page, "samepaged_requests_total{opcode=\"LOOKUP\"} "), 1);
+    assert_eq!(figure(&page, "samepaged_requests_total{opcode=\"READ\"} "), 3);
+    assert_eq!(figure(&page, "samepaged_request_errors_total{opcode=\"READ\"} "), 1);
+    assert_eq!(figure(&page, "samepaged_read_bytes_total "), 8);
+    assert_eq!(figure(&page, "samepaged_requests_in_progress "), 0);
+    assert_eq!(figure(&page, "samepaged_stopped_queues_total "), 0);
+}
+
+#[test]
+fn the_figures_of_the_process_are_the_kernels() {
+    let daemon = start();
+    let page = fetch(&daemon);
+    assert_eq!(figure(&page, "process_threads "), daemon.threads() as u64);
+}
+
+#[test]
+fn the_stats_socket_goes_with_the_daemon() {
+    let mut daemon = start();
+    daemon.signal(rustix::process::Signal::TERM);
+    assert_eq!(daemon.wait().code(), Some(0));
+    assert!(!daemon.path("stats").exists());
+}

@@ -1,0 +1,159 @@
+//! A running daemon.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use super::wait_until;
+
+/// The program under test.
+pub(crate) fn samepaged() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_samepaged"));
+    command.env_remove("RUST_LOG").stdin(Stdio::null());
+    command
+}
+
+/// Runs the program to its end, which comes by itself where the command line is wrong.
+pub(crate) fn run(arguments: &[&str]) -> Output {
+    samepaged().args(arguments).output().unwrap()
+}
+
+/// A daemon that serves a temporary directory. Killed when dropped.
+pub(crate) struct Daemon {
+    child: Child,
+    log: Arc<Mutex<String>>,
+    directory: TempDir,
+}
+
+impl Daemon {
+    /// Starts one with more options and waits until it listens.
+    pub(crate) fn start(options: &[&str]) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), options)
+    }
+
+    /// As [`Self::start`], with its files in `directory`.
+    pub(crate) fn start_in(directory: TempDir, options: &[&str]) -> Self {
+        let share = directory.path().join("share");
+        fs::create_dir_all(&share).unwrap();
+        let mut command = samepaged();
+        command.arg("--socket-path").arg(directory.path().join("socket"));
+        command.arg("--shared-dir").arg(share).args(options);
+        Self::spawn(command, directory)
+    }
+
+    /// Starts `command`, which has its share and socket in `directory`.
+    pub(crate) fn spawn(mut command: Command, directory: TempDir) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let log = Arc::new(Mutex::new(String::new()));
+        let (stderr, lines) = (child.stderr.take().unwrap(), Arc::clone(&log));
+        thread::spawn(move || collect(stderr, &lines));
+        let mut daemon = Self { child, log, directory };
+        daemon.wait_for_log("waiting for a front end");
+        daemon
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.directory.path().join("socket")
+    }
+
+    pub(crate) fn share(&self) -> PathBuf {
+        self.directory.path().join("share")
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// What it has logged so far.
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Waits until the log says `text`.
+    pub(crate) fn wait_for_log(&mut self, text: &str) {
+        wait_until(&format!("the log says {text:?}"), || {
+            let log = self.log();
+            assert!(self.is_alive(), "the daemon has ended:\n{log}");
+            log.contains(text)
+        });
+    }
+
+    /// How often the log says `text`.
+    pub(crate) fn log_count(&self, text: &str) -> usize {
+        self.log().matches(text).count()
+    }
+
+    pub(crate) fn is_alive(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Open descriptors.
+    pub(crate) fn descriptors(&self) -> usize {
+        self.count("fd")
+    }
+
+    /// Threads.
+    pub(crate) fn threads(&self) -> usize {
+        self.count("task")
+    }
+
+    /// Resident memory in KiB.
+    pub(crate) fn resident_kib(&self) -> u64 {
+        let status = fs::read_to_string(self.proc("status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.split_whitespace().next().unwrap().parse().unwrap()
+    }
+
+    fn count(&self, what: &str) -> usize {
+        fs::read_dir(self.proc(what)).unwrap().count()
+    }
+
+    fn proc(&self, what: &str) -> PathBuf {
+        Path::new("/proc").join(self.child.id().to_string()).join(what)
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.child.id().try_into().unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
+    /// Waits for the daemon to end by itself.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        let mut status = None;
+        wait_until("the daemon ends", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap()
+    }
+
+    /// Ends the daemon as a crash would, and returns the directory with what it left behind.
+    pub(crate) fn crash(mut self) -> TempDir {
+        self.signal(Signal::KILL);
+        assert_eq!(self.wait().signal(), Some(9));
+        std::mem::replace(&mut self.directory, tempfile::tempdir().unwrap())
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn collect(stderr: impl Read, log: &Mutex<String>) {
+    for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+        let mut log = log.lock().unwrap();
+        log.push_str(&line);
+        log.push('\n');
+    }
+}
