@@ -39,10 +39,18 @@ impl Release {
     }
 }
 
+/// What an index lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Binaries,
+    Sources,
+}
+
 /// The private root of one release. Other processes wait until it is dropped.
 #[derive(Debug)]
 pub struct Apt {
     release: Release,
+    kind: Kind,
     root: PathBuf,
     _lock: Lock,
 }
@@ -53,10 +61,26 @@ impl Apt {
     /// # Errors
     /// This is no Debian, or the mirror cannot be reached.
     pub fn open(release: Release) -> Result<Self> {
+        Self::open_kind(release, Kind::Binaries)
+    }
+
+    /// The same for source packages, which have an index of their own.
+    ///
+    /// # Errors
+    /// As [`Apt::open`].
+    pub fn open_sources(release: Release) -> Result<Self> {
+        Self::open_kind(release, Kind::Sources)
+    }
+
+    fn open_kind(release: Release, kind: Kind) -> Result<Self> {
         let store = paths::rig();
-        let root = store.join("apt").join(release.name());
-        let lock = Lock::take(&store, &format!("apt-{}", release.name()))?;
-        let apt = Self { release, root, _lock: lock };
+        let name = match kind {
+            Kind::Binaries => release.name().to_owned(),
+            Kind::Sources => format!("{}-sources", release.name()),
+        };
+        let root = store.join("apt").join(&name);
+        let lock = Lock::take(&store, &format!("apt-{name}"))?;
+        let apt = Self { release, kind, root, _lock: lock };
         apt.write_configuration()?;
         if !apt.root.join("lists/complete").exists() {
             apt.update()?;
@@ -115,7 +139,7 @@ impl Apt {
         self.retry_with_fresh_index(|| {
             let mut command = self.command("apt-get");
             command.arg("download").args(packages).current_dir(archives.path());
-            watch(what, command)
+            watch(what, &mut command)
         })?;
         self.unpack_archives(archives.path(), directory)
     }
@@ -141,10 +165,24 @@ impl Apt {
             if backports {
                 command.arg(format!("--target-release={}-backports", self.release.name()));
             }
-            command.arg("install").args(packages);
-            watch(what, command)
+            watch(what, command.arg("install").args(packages))
         })?;
         self.unpack_archives(archives.path(), directory)
+    }
+
+    /// Fetch the files of a source package, as they are, into `directory`.
+    ///
+    /// # Errors
+    /// They cannot be fetched.
+    pub fn source(&self, package: &str, directory: &Path) -> Result<Record> {
+        self.retry_with_fresh_index(|| {
+            let mut command = self.command("apt-get");
+            command.args(["source", "--download-only", "--only-source", package]);
+            watch(&format!("the source of {package}"), command.current_dir(directory))
+        })?;
+        let version = run(self.command("apt-cache").args(["showsrc", "--only-source", package]))?;
+        let version = version.lines().find_map(|line| line.strip_prefix("Version: "));
+        Ok(Record::of(self.release.suites(), [(package, version.unwrap_or("unknown"))]))
     }
 
     /// Try; the index may be older than the mirror, so fetch that and try once more.
@@ -190,8 +228,12 @@ impl Apt {
         }
         let root = self.root.to_str().context("the path of target/ is not UTF-8")?;
         ensure!(!root.contains('"'), "apt cannot work in a path with a quotation mark: {root}");
+        let types = match self.kind {
+            Kind::Binaries => "deb",
+            Kind::Sources => "deb-src",
+        };
         let sources = self.root.join("etc/debian.sources");
-        fs::write(sources, sources::with_suites(&source, self.release.suites()))?;
+        fs::write(sources, sources::stanza(&source, types, self.release.suites()))?;
         fs::write(self.root.join("status"), "")?;
         fs::write(self.root.join("apt.conf"), CONFIGURATION.replace("ROOT", root))?;
         Ok(())
@@ -227,7 +269,7 @@ Dir::State::status "ROOT/status";
 "#;
 
 /// Run a fetching command, and show how far it is.
-fn watch(what: &str, mut command: Command) -> Result<()> {
+fn watch(what: &str, command: &mut Command) -> Result<()> {
     let step = Step::begin(format!("fetching {what}"));
     command.args(["-o", "APT::Status-Fd=1"]).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().context("cannot start apt-get")?;

@@ -48,10 +48,10 @@ pub fn debian() -> Result<Source> {
     bail!("apt on this machine has no Debian mirror configured")
 }
 
-/// The source with other suites, written as a deb822 stanza.
+/// The source with other types and suites, written as a deb822 stanza.
 #[must_use]
-pub fn with_suites(source: &Source, suites: &str) -> String {
-    let mut text = String::from("Types: deb\n");
+pub fn stanza(source: &Source, types: &str, suites: &str) -> String {
+    let mut text = format!("Types: {types}\n");
     for (field, value) in source {
         let value = match field.as_str() {
             "types" | "enabled" => continue,

@@ -11,7 +11,7 @@ fn deb822_is_read_with_its_keys() {
     assert_eq!(sources.len(), 2);
     assert!(is_debian(&sources[0]) && !is_debian(&sources[1]));
     assert_eq!(
-        with_suites(&sources[0], "trixie trixie-backports"),
+        stanza(&sources[0], "deb", "trixie trixie-backports"),
         "Types: deb\ncomponents: main\nsigned-by: \n -----BEGIN PGP-----\n .\n abc\n\
          suites: trixie trixie-backports\nuris: http://mirror.test/debian\n"
     );
@@ -25,8 +25,8 @@ fn one_line_sources_are_read_with_their_options() {
     let sources = parse_one_line(text);
     assert_eq!(sources.iter().map(is_debian).collect::<Vec<_>>(), [false, true]);
     assert_eq!(
-        with_suites(&sources[1], "trixie"),
-        "Types: deb\narchitectures: amd64 i386\ncomponents: main\nsigned-by: /keys/debian.gpg\n\
+        stanza(&sources[1], "deb-src", "trixie"),
+        "Types: deb-src\narchitectures: amd64 i386\ncomponents: main\nsigned-by: /keys/debian.gpg\n\
          suites: trixie\nuris: http://mirror.test/debian\n"
     );
 }

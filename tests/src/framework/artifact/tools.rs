@@ -1,7 +1,8 @@
 //! Programs for the host and the guest, fetched as packages or built from released crates.
 
 use std::env;
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -36,6 +37,42 @@ pub fn busybox() -> Result<PathBuf> {
 /// It cannot be fetched.
 pub fn package(name: &str, release: Release) -> Result<PathBuf> {
     store::ensure(name, |directory| Apt::open(release)?.unpack(name, &[name], directory))
+}
+
+/// The unpacked tree of one package and everything it depends on, its C library included: its
+/// programs run on any host and in any guest through [`loader`].
+///
+/// # Errors
+/// It cannot be fetched.
+pub fn package_with_dependencies(name: &str, release: Release) -> Result<PathBuf> {
+    store::ensure(&format!("{name}-tree"), |directory| {
+        Apt::open(release)?.unpack_with_dependencies(name, &[name], false, directory)
+    })
+}
+
+/// The words to put before a program of such a tree.
+#[must_use]
+pub fn loader(tree: &Path) -> Vec<OsString> {
+    let libraries = [tree.join(LIBRARIES), tree.join("lib/x86_64-linux-gnu")];
+    let loaders = ["usr/lib64/ld-linux-x86-64.so.2", "lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"];
+    let program = loaders.iter().map(|name| tree.join(name)).find(|path| path.exists());
+    let mut search = libraries[0].clone().into_os_string();
+    search.push(":");
+    search.push(&libraries[1]);
+    vec![program.unwrap_or_else(|| tree.join(loaders[0])).into(), "--library-path".into(), search]
+}
+
+/// The upstream archive of a source package, as its authors released it.
+///
+/// # Errors
+/// It cannot be fetched.
+pub fn source(name: &str, release: Release) -> Result<PathBuf> {
+    let tree = store::ensure(&format!("{name}-source"), |directory| {
+        Apt::open_sources(release)?.source(name, directory)
+    })?;
+    let mut files = tree.read_dir()?.filter_map(|entry| Some(entry.ok()?.path()));
+    let archive = files.find(|path| path.to_string_lossy().contains(".orig.tar."));
+    archive.with_context(|| format!("the source package {name} has no upstream archive"))
 }
 
 /// virtiofsd, the daemon that figures are held against.
@@ -84,9 +121,13 @@ pub fn fsx() -> Result<PathBuf> {
     })
 }
 
+/// Test suites are built once and wait for the kernel most of the time, so they are not optimized.
 /// A named target keeps the flags away from build scripts and macros, which are host programs.
 fn link_statically(command: &mut Command, more: &[String]) {
-    let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned()];
+    let mut flags: Vec<String> =
+        ["-Ctarget-feature=+crt-static", "-Cdebuginfo=0", "-Cstrip=symbols"].map(Into::into).into();
     flags.extend_from_slice(more);
-    command.args(["--target", TARGET]).env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
+    command
+        .args(["--debug", "--target", TARGET])
+        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
 }

@@ -16,12 +16,11 @@ const PLAIN: u32 = 0o100_644;
 const LINK: u32 = 0o120_777;
 const CHARACTER_DEVICE: u32 = 0o020_600;
 
-/// Users that test suites want beside root: two ordinary ones, each with a group of its own.
-const PASSWD: &str = "root:x:0:0:root:/:/bin/sh\n\
-                      nobody:x:65534:65534:nobody:/:/bin/sh\n\
-                      alice:x:1001:1001:alice:/:/bin/sh\n\
-                      bob:x:1002:1002:bob:/:/bin/sh\n";
-const GROUP: &str = "root:x:0:\nnogroup:x:65534:\nalice:x:1001:\nbob:x:1002:\n";
+/// Users that test suites want beside root; Debian hosts have the same.
+const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\n\
+                      daemon:x:1:1:daemon:/:/bin/sh\n\
+                      nobody:x:65534:65534:nobody:/:/bin/sh\n";
+const GROUP: &str = "root:x:0:\ndaemon:x:1:\nnogroup:x:65534:\n";
 
 /// What goes into an initramfs.
 #[derive(Debug)]

@@ -1,0 +1,15 @@
+//! What real guests see. Every test boots VMs of its own; their logs are in
+//! `target/rig/logs/<test>/`.
+//!
+//! `SAMEPAGE_DAEMON` names another daemon to run them against. Tests that are marked `long` run
+//! with `cargo xtask test --long`.
+
+mod exercisers;
+mod kernels;
+mod pjdfstest;
+mod power_cycles;
+mod sharing;
+mod workloads;
+
+/// The cache modes that conformance and exercisers are run in.
+const MODES: [&str; 2] = ["auto", "never"];

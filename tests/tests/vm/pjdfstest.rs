@@ -1,0 +1,92 @@
+//! POSIX conformance: pjdfstest must give on the share what it gives on the host.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use samepage_tests::framework::artifact::tools;
+use samepage_tests::framework::cleanup::Scratch;
+use samepage_tests::framework::{Command, Lab, paths};
+
+/// Both users are everywhere. Naps must be longer than the host's clock tick.
+const CONFIGURATION: &str = r#"
+[features]
+posix_fallocate = {}
+rename_ctime = {}
+utime_now = {}
+utimensat = {}
+[settings]
+naptime = 0.02
+allow_remount = false
+[dummy_auth]
+entries = [["nobody", "nogroup"], ["daemon", "daemon"]]
+"#;
+
+/// Fewer would mean that the suite did not really run.
+const LEAST_PASSED: usize = 380;
+
+type Results = BTreeMap<String, String>;
+
+#[test]
+fn pjdfstest_with_cache_auto() -> Result<()> {
+    share_gives_what_the_host_gives("auto")
+}
+
+#[test]
+fn pjdfstest_with_cache_never() -> Result<()> {
+    share_gives_what_the_host_gives("never")
+}
+
+fn share_gives_what_the_host_gives(cache: &str) -> Result<()> {
+    let (expected, _) = on_host()?;
+    let (results, report) = in_guest(cache)?;
+    let passed = results.values().filter(|result| *result == "ok").count();
+    ensure!(passed >= LEAST_PASSED, "only {passed} tests passed:\n{report}");
+    let differ: Vec<_> = expected
+        .iter()
+        .filter(|(name, result)| results.get(*name) != Some(result))
+        .map(|(name, result)| format!("{name}: {result} on the host, {:?}", results.get(name)))
+        .collect();
+    ensure!(differ.is_empty(), "{}\n\n{report}", differ.join("\n"));
+    println!("{passed} passed, as on the host");
+    Ok(())
+}
+
+fn on_host() -> Result<(Results, String)> {
+    let directory = Scratch::new_in(&paths::rig().join("shares"))?;
+    let configuration = directory.path().join("pjdfstest.toml");
+    fs::write(&configuration, CONFIGURATION)?;
+    let output = process::Command::new("sh")
+        .args(["-c", "umask 022; cd \"$1\" && exec \"$0\" -c \"$2\" -p \"$1\""])
+        .arg(tools::pjdfstest()?)
+        .args([directory.path(), &configuration])
+        .output()
+        .context("cannot run pjdfstest on the host")?;
+    Ok(parse(&output.stdout))
+}
+
+fn in_guest(cache: &str) -> Result<(Results, String)> {
+    let lab = Lab::builder()
+        .cache(cache)
+        .program(tools::pjdfstest()?, "/bin/pjdfstest")
+        .command_limit(Duration::from_mins(10))
+        .boot()?;
+    lab[0].run(Command::sh("cat > /pjdfstest.toml").stdin(CONFIGURATION))?.ok()?;
+    let script = "umask 022; cd /mnt && exec pjdfstest -c /pjdfstest.toml -p /mnt";
+    let output = lab[0].sh(script)?;
+    Ok(parse(&output.stdout))
+}
+
+/// A line is a test's name, blanks, and `ok`, `FAILED` or `skipped`.
+fn parse(stdout: &[u8]) -> (Results, String) {
+    let report = String::from_utf8_lossy(stdout).into_owned();
+    let results = report.lines().filter_map(|line| {
+        let (name, result) = line.split_once(' ')?;
+        let result = result.trim();
+        let known = ["ok", "FAILED", "skipped"].contains(&result);
+        (known && name.contains("::")).then(|| (name.to_owned(), result.to_owned()))
+    });
+    (results.collect(), report)
+}
