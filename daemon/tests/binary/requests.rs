@@ -58,6 +58,19 @@ fn a_pool_serves_all_the_same() {
 }
 
 #[test]
+fn a_write_beyond_the_daemons_file_size_limit_fails_and_kills_nobody() {
+    let mut daemon = Daemon::start(&[]);
+    std::fs::write(daemon.share().join("file"), "").unwrap();
+    let mut guest = mount(&daemon);
+    let node = guest.lookup("file").unwrap();
+    let handle = guest.open(node, libc::O_RDWR as u32).unwrap();
+    daemon.limit_file_size(4096);
+    assert_eq!(guest.write(node, handle, 5000, b"x"), Err(libc::EFBIG));
+    assert_eq!(guest.write(node, handle, 4000, &[1; 200]), Ok(96), "as far as it goes");
+    assert!(daemon.is_alive());
+}
+
+#[test]
 fn malformed_requests_are_answered() {
     let daemon = Daemon::start(&[]);
     let mut guest = mount(&daemon);
