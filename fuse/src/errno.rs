@@ -28,3 +28,7 @@ errnos! {
     ENOTDIR = 20, EISDIR = 21, EINVAL = 22, ENOTTY = 25, ENOSPC = 28, EROFS = 30, ERANGE = 34, ENAMETOOLONG = 36,
     ENOSYS = 38, ENODATA = 61, EPROTO = 71, EOVERFLOW = 75, EOPNOTSUPP = 95, ESTALE = 116,
 }
+
+#[cfg(test)]
+#[path = "errno_tests.rs"]
+mod tests;

@@ -2,11 +2,13 @@
 
 use std::fs::File;
 use std::io::{Read as _, Seek, Write as _};
+use std::os::fd::BorrowedFd;
 
 use super::{Guest, HEADER, MAX_WRITE};
 use crate::abi::{InitFlags, Opcode, ReadIn, WriteIn};
 use crate::errno;
-use crate::testing::{NullFs, RequestBuilder, init};
+use crate::io::ReplyWriter;
+use crate::testing::{MemoryRequest, NullFs, RequestBuilder, init};
 
 fn guest_with(content: &[u8]) -> (Guest, File) {
     let mut file = tempfile::tempfile().expect("a temporary file");
@@ -46,6 +48,37 @@ fn a_read_never_goes_beyond_the_room() {
     let (outcome, reply) = guest.try_send(&read(0, 3), HEADER + 8);
     assert_eq!(outcome.expect("a reply"), HEADER + 3);
     assert_eq!(reply.bytes()[HEADER..], *b"012\xAA\xAA\xAA\xAA\xAA", "nor beyond what was asked");
+}
+
+/// A reply area as large as a guest can make believe, by naming the same memory again and again.
+struct Vast;
+
+impl ReplyWriter for Vast {
+    fn capacity(&self) -> usize {
+        usize::MAX
+    }
+
+    fn write_at(&mut self, _: usize, _: &[u8]) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn read_file_at(
+        &mut self,
+        _: usize,
+        _: BorrowedFd<'_>,
+        len: usize,
+        _: u64,
+    ) -> std::io::Result<usize> {
+        Ok(len)
+    }
+}
+
+#[test]
+fn a_reply_s_length_stays_within_32_bits() {
+    let (guest, _file) = guest_with(b"");
+    let request = read(0, u32::MAX);
+    let len = guest.server.handle(&mut MemoryRequest::new(&request), &mut Vast, None);
+    assert_eq!(len.expect("a reply"), HEADER + 0x7FFF_F000);
 }
 
 #[test]

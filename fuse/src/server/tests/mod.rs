@@ -2,6 +2,7 @@
 
 mod data;
 mod expected;
+mod faulty;
 mod init;
 mod malformed;
 mod one_way;

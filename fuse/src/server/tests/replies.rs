@@ -3,15 +3,11 @@
 use super::Guest;
 use super::expected::{EXTENSIONS, entry, expected, le, listing};
 use crate::abi::{
-    GetattrIn, GetxattrIn, InitFlags, IoctlIn, MkdirIn, Opcode, OpenIn, Rename2In, SetattrIn,
-    SetattrValid, SetupmappingIn, StatxIn,
+    GetattrIn, GetxattrIn, IoctlIn, MkdirIn, Opcode, OpenIn, Rename2In, SetattrIn, SetattrValid,
+    SetupmappingIn, StatxIn,
 };
-use crate::dirs::{DirBuffer, DirEntry};
 use crate::errno;
-use crate::filesystem::FileSystem;
-use crate::ids::{Context, Handle, NodeId};
-use crate::server::{Server, ServerConfig};
-use crate::testing::{MemoryReply, MemoryRequest, NullFs, RequestBuilder as Request, valid};
+use crate::testing::{NullFs, RequestBuilder as Request, valid};
 
 /// Those that the file system never sees.
 const NOT_FOR_THE_FILE_SYSTEM: [Opcode; 11] = [
@@ -268,44 +264,4 @@ fn a_listing_goes_on_where_the_guest_says() {
         assert_eq!(read(3, one.len() as u32), (0, one.clone()));
         assert_eq!(read(3, one.len() as u32 - 1), (0, vec![]), "not half a name");
     }
-}
-
-/// Finds one name, then fails.
-struct Failing;
-
-impl FileSystem for Failing {
-    fn readdir(
-        &self,
-        _: &Context,
-        _: NodeId,
-        _: Handle,
-        offset: u64,
-        out: &mut DirBuffer<'_>,
-    ) -> std::io::Result<()> {
-        assert!(offset > 0 || out.push(&DirEntry { ino: 1, offset: 1, kind: 8, name: b"one" }));
-        Err(errno::error(errno::EIO))
-    }
-
-    fn init(&self, offered: InitFlags) -> std::io::Result<InitFlags> {
-        Ok(offered)
-    }
-}
-
-#[test]
-fn an_error_behind_names_waits_for_the_next_request() {
-    let config = ServerConfig { max_write: 4096, max_background: 1, map_alignment: None };
-    let server = Server::new(Failing, config);
-    let errno_and_len = |request: &[u8]| {
-        let mut reply = MemoryReply::new(4096);
-        let mut request = MemoryRequest::new(request);
-        let len = server.handle(&mut request, &mut reply, None).expect("a reply");
-        (i32::from_le_bytes([4, 5, 6, 7].map(|at| reply.bytes()[at])), len)
-    };
-    let readdir = |offset: u64| {
-        let numbers = le![9u64, offset, 4096u32, 0u32, 0u64, 0u32, 0u32];
-        Request::new(Opcode::Readdir).bytes(&numbers).build()
-    };
-    errno_and_len(&valid(Opcode::Init));
-    assert_eq!(errno_and_len(&readdir(0)), (0, 16 + 32));
-    assert_eq!(errno_and_len(&readdir(1)), (-errno::EIO, 16));
 }
