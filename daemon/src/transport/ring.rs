@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Condvar, Mutex};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::io::retry_on_intr;
 use thiserror::Error;
 use tracing::debug;
@@ -59,6 +60,8 @@ struct Shared {
     error_event: Mutex<Option<File>>,
     in_progress: Mutex<u16>,
     idle: Condvar,
+    /// The kick event does without `O_NONBLOCK`: look before reading.
+    kick_may_block: AtomicBool,
 }
 
 impl Ring {
@@ -174,8 +177,7 @@ fn borrow(event: &impl AsRawFd) -> BorrowedFd<'_> {
     unsafe { BorrowedFd::borrow_raw(event.as_raw_fd()) }
 }
 
-/// Whether an event has something to read. Another kick event may have taken the place of the one that was reported; a
-/// read of it would fail, or block for ever where the front end does without `O_NONBLOCK`.
+/// Whether an event has something to read.
 fn is_pending(event: BorrowedFd<'_>) -> io::Result<bool> {
     let mut fds = [PollFd::from_borrowed_fd(event, PollFlags::IN)];
     retry_on_intr(|| poll(&mut fds, Some(&Timespec::default())))?;
@@ -238,6 +240,7 @@ impl VringT<AtomicMemory> for Ring {
             error_event: Mutex::new(None),
             in_progress: Mutex::new(0),
             idle: Condvar::new(),
+            kick_may_block: AtomicBool::new(true),
         })))
     }
 
@@ -315,16 +318,25 @@ impl VringT<AtomicMemory> for Ring {
     }
 
     fn set_kick(&self, file: Option<File>) {
+        let flags = file.as_ref().map(fcntl_getfl);
+        let may_block = !matches!(flags, Some(Ok(flags)) if flags.contains(OFlags::NONBLOCK));
+        // Relaxed: the ring's lock, which is taken in between, keeps the two in order for who reads the event under it.
+        self.0.kick_may_block.store(true, Ordering::Relaxed);
         self.0.vring.set_kick(file);
+        self.0.kick_may_block.store(may_block, Ordering::Relaxed);
     }
 
-    /// An `Err` from here ends the worker, so a kick that is no longer there is none.
+    /// Another kick event may have taken the place of the one that was reported, and nobody has raised it yet. That is
+    /// no error: an `Err` from here ends the worker.
     fn read_kick(&self) -> io::Result<bool> {
         let vring = self.0.vring.get_ref();
         if let Some(kick) = vring.get_kick()
-            && is_pending(borrow(kick))?
+            && (!self.0.kick_may_block.load(Ordering::Relaxed) || is_pending(borrow(kick))?)
         {
-            kick.consume()?;
+            match kick.consume() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                consumed => consumed?,
+            }
         }
         Ok(vring.is_enabled())
     }
