@@ -137,6 +137,16 @@ pub(crate) fn set_fsxattr(file: BorrowedFd<'_>, attributes: &FsXattr) -> io::Res
     check(result.into()).map(drop)
 }
 
+/// `unshare(CLONE_FS)`: gives the calling thread a umask and a working directory of its own.
+///
+/// # Errors
+/// Where a seccomp filter denies it.
+pub(crate) fn unshare_fs() -> io::Result<()> {
+    // SAFETY: unlike its other flags, CLONE_FS touches neither descriptors nor memory.
+    let result = unsafe { libc::unshare(libc::CLONE_FS) };
+    check(result.into()).map(drop)
+}
+
 // `include/uapi/linux/fs.h`: _IOR('X', 31, struct fsxattr) and _IOW('X', 32, struct fsxattr).
 const FS_IOC_FSGETXATTR: libc::Ioctl = 0x801c_581f;
 const FS_IOC_FSSETXATTR: libc::Ioctl = 0x401c_5820;

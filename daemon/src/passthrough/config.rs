@@ -24,7 +24,7 @@ impl CachePolicy {
         match self {
             Self::Never => Duration::ZERO,
             Self::Auto => Duration::from_secs(1),
-            Self::Always | Self::Metadata => Duration::from_secs(86_400),
+            Self::Always | Self::Metadata => Duration::from_hours(24),
         }
     }
 }

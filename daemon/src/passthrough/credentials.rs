@@ -49,7 +49,7 @@ impl Credentials {
         let change_uid = context.uid != 0 && context.uid != identity.uid;
         let change_gid = context.gid != 0 && context.gid != identity.gid;
         // Groups before users: they need capabilities that go away with the user id.
-        if let Some(group) = supplementary_gid {
+        if let Some(group) = supplementary_gid.filter(|_| identity.can(CapabilitySet::SETGID)) {
             set_thread_groups(&[gid(group)?])?;
             guard.groups = true;
         }
@@ -66,7 +66,8 @@ impl Credentials {
                 Checks::Host => CapabilitySet::empty(),
             };
             set_capabilities(None, CapabilitySets { effective, ..held })?;
-            guard.capabilities = true;
+            // Root gets its capabilities back by becoming root again.
+            guard.capabilities = identity.uid != 0 || held.effective != held.permitted;
         }
         Ok(guard)
     }
@@ -105,10 +106,11 @@ impl WithoutFsetid {
         if !drop {
             return Ok(Self(None));
         }
-        let held = thread::identity()?.capabilities;
-        if !held.effective.contains(CapabilitySet::FSETID) {
+        let identity = thread::identity()?;
+        if !identity.can(CapabilitySet::FSETID) {
             return Ok(Self(None));
         }
+        let held = identity.capabilities;
         let effective = held.effective - CapabilitySet::FSETID;
         set_capabilities(None, CapabilitySets { effective, ..held })?;
         Ok(Self(Some(held)))

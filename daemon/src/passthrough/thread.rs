@@ -11,7 +11,9 @@ use std::sync::OnceLock;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{getegid, geteuid};
-use rustix::thread::{CapabilitySets, UnshareFlags};
+use rustix::thread::{CapabilitySet, CapabilitySets};
+
+use crate::sys;
 
 /// `/proc/self/fd`, where a descriptor opened with `O_PATH` can be used by name.
 static PROC_SELF_FD: OnceLock<OwnedFd> = OnceLock::new();
@@ -26,6 +28,13 @@ pub(super) struct Identity {
     pub(super) uid: u32,
     pub(super) gid: u32,
     pub(super) capabilities: CapabilitySets,
+}
+
+impl Identity {
+    /// Whether all of `capability` is in effect.
+    pub(super) fn can(&self, capability: CapabilitySet) -> bool {
+        self.capabilities.effective.contains(capability)
+    }
 }
 
 /// `/proc/self/fd`.
@@ -60,7 +69,7 @@ pub(super) fn identity() -> io::Result<Identity> {
     }
     let proc = proc_self_fd()?;
     // Threads share these two until told otherwise.
-    rustix::thread::unshare(UnshareFlags::FS)?;
+    sys::unshare_fs()?;
     rustix::process::umask(Mode::empty());
     rustix::process::fchdir(proc)?;
     // Groups that the daemon was started with are no business of the guest's. Refused without CAP_SETGID, when the

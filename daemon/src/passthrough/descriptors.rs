@@ -1,0 +1,191 @@
+//! How many descriptors are open on behalf of the guest, and which of them are only cached.
+//!
+//! Three uses draw on one budget: open files, inodes that can only be remembered by a descriptor, and a cache of
+//! descriptors for inodes that are remembered by file handle. The cache gives way to the other two.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+
+use fuse::errno;
+use parking_lot::Mutex;
+
+use super::inode::{Inode, PathFd};
+
+/// Most descriptors in the cache.
+const CACHE: usize = 4096;
+/// Most descriptors of inodes that have lost their last name.
+const UNLINKED: usize = 4096;
+/// Descriptors that the daemon needs for itself: queues, sockets, what threads open for a moment.
+const RESERVE: usize = 512;
+
+/// A number of descriptors that may be opened yet.
+#[derive(Debug)]
+struct Budget(AtomicUsize);
+
+/// The right to keep one descriptor open; goes back to the budget when dropped.
+#[derive(Debug)]
+pub(super) struct Permit(Arc<Budget>);
+
+impl Budget {
+    fn take(self: &Arc<Self>) -> Option<Permit> {
+        // Relaxed: a count that orders nothing.
+        self.0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1))
+            .is_ok()
+            .then(|| Permit(Arc::clone(self)))
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        // Relaxed: as above.
+        self.0.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// An open descriptor that counts.
+#[derive(Debug)]
+pub(super) struct Descriptor {
+    fd: OwnedFd,
+    _permit: Permit,
+}
+
+impl Descriptor {
+    pub(super) fn new(fd: OwnedFd, permit: Permit) -> Self {
+        Self { fd, _permit: permit }
+    }
+}
+
+impl AsFd for Descriptor {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// The budget and the cache.
+#[derive(Debug)]
+pub(super) struct Descriptors {
+    all: Arc<Budget>,
+    unlinked: Arc<Budget>,
+    ring: Mutex<Ring>,
+    complained: AtomicBool,
+}
+
+/// A clock: its hand passes over what was used since the last round.
+#[derive(Debug)]
+struct Ring {
+    cached: Vec<Weak<Inode>>,
+    hand: usize,
+    capacity: usize,
+}
+
+impl Descriptors {
+    /// At most `limit` descriptors; none: what the process's limit allows.
+    pub(super) fn new(limit: Option<usize>) -> Self {
+        let limit = limit.unwrap_or_else(process_limit);
+        let capacity = CACHE.min(limit / 4).max(1);
+        Self {
+            all: Arc::new(Budget(AtomicUsize::new(limit))),
+            unlinked: Arc::new(Budget(AtomicUsize::new(UNLINKED.min(limit / 4)))),
+            ring: Mutex::new(Ring { cached: Vec::new(), hand: 0, capacity }),
+            complained: AtomicBool::new(false),
+        }
+    }
+
+    /// The right to open one more, at the cost of the cache if need be.
+    ///
+    /// # Errors
+    /// `EMFILE` where there are no more.
+    pub(super) fn take(&self) -> io::Result<Permit> {
+        if let Some(permit) = self.all.take() {
+            return Ok(permit);
+        }
+        self.shed();
+        self.all.take().ok_or_else(|| {
+            // Relaxed: at worst two threads complain.
+            if !self.complained.swap(true, Ordering::Relaxed) {
+                tracing::error!("the guest has used up all descriptors; raise --rlimit-nofile");
+            }
+            errno::error(libc::EMFILE)
+        })
+    }
+
+    /// An `O_PATH` descriptor of `inode`: its own if it has one, else a new one that is cached.
+    ///
+    /// # Errors
+    /// `ESTALE` where the inode is gone.
+    pub(super) fn path_fd(&self, inode: &Arc<Inode>) -> io::Result<PathFd> {
+        if let Some(descriptor) = inode.open_descriptor() {
+            return Ok(PathFd::Shared(descriptor));
+        }
+        Ok(self.cache(inode, inode.open_path()?))
+    }
+
+    /// Makes `fd`, an `O_PATH` descriptor of `inode`, the inode's own while the cache has room for it.
+    pub(super) fn cache(&self, inode: &Arc<Inode>, fd: OwnedFd) -> PathFd {
+        let Some(permit) = self.all.take() else { return PathFd::Own(fd) };
+        let (descriptor, new) = inode.adopt(Descriptor::new(fd, permit));
+        if new {
+            let evicted = self.ring.lock().insert(Arc::downgrade(inode));
+            // Outside the lock: closing can block.
+            drop(evicted);
+        }
+        PathFd::Shared(descriptor)
+    }
+
+    /// Keeps an inode usable that is about to lose a name, maybe its last: its handle may mean nothing then. When there
+    /// is no room for more such inodes, this one answers `ESTALE` later, unless it is open.
+    pub(super) fn hold_unlinked(&self, inode: &Arc<Inode>) {
+        let Ok(PathFd::Shared(descriptor)) = self.path_fd(inode) else { return };
+        if let Some(permit) = self.unlinked.take() {
+            inode.hold_unlinked(descriptor, permit);
+        }
+    }
+
+    /// Empties the cache.
+    pub(super) fn shed(&self) {
+        let cached = std::mem::take(&mut self.ring.lock().cached);
+        for inode in cached.iter().filter_map(Weak::upgrade) {
+            inode.evict(false);
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn left(&self) -> usize {
+        self.all.0.load(Ordering::Relaxed) // Relaxed: tests ask when nothing else runs.
+    }
+}
+
+impl Ring {
+    /// Puts `inode` in, in place of one that was not used lately when all places are taken.
+    fn insert(&mut self, inode: Weak<Inode>) -> Option<Arc<Descriptor>> {
+        if self.cached.len() < self.capacity {
+            self.cached.push(inode);
+            return None;
+        }
+        // Two rounds: the first may find all of them used, and marks them unused.
+        for _ in 0..2 * self.capacity {
+            self.hand = (self.hand + 1) % self.capacity;
+            let place = &mut self.cached[self.hand];
+            let (free, evicted) = place.upgrade().map_or((true, None), |old| old.evict(true));
+            if free {
+                *place = inode;
+                return evicted;
+            }
+        }
+        // Others used all of them meanwhile.
+        let place = self.cached.get_mut(self.hand)?;
+        let evicted = place.upgrade().and_then(|old| old.evict(false).1);
+        *place = inode;
+        evicted
+    }
+}
+
+/// What `RLIMIT_NOFILE` leaves to the guest.
+fn process_limit() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
+    limit.saturating_sub(RESERVE).max(limit / 2)
+}

@@ -1,0 +1,79 @@
+//! READDIR and READDIRPLUS.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fuse::dirs::{DirBuffer, DirEntry, DirPlusBuffer};
+use fuse::filesystem::Entry;
+use fuse::{Handle, NodeId, errno};
+
+use super::Passthrough;
+use super::dir_stream::HostEntry;
+use super::inode::Inode;
+
+impl Passthrough {
+    pub(super) fn do_readdir(
+        &self,
+        node: NodeId,
+        handle: Handle,
+        offset: u64,
+        out: &mut DirBuffer<'_>,
+    ) -> io::Result<()> {
+        let directory = self.handles.get(node, handle)?;
+        let mut stream = directory.listing()?.lock();
+        stream.read(directory.as_fd(), offset, |entry| out.push(&guest_entry(entry)))
+    }
+
+    pub(super) fn do_readdirplus(
+        &self,
+        node: NodeId,
+        handle: Handle,
+        offset: u64,
+        out: &mut DirPlusBuffer<'_>,
+    ) -> io::Result<()> {
+        let inode = self.inode(node)?;
+        let directory = self.handles.get(node, handle)?;
+        let mut stream = directory.listing()?.lock();
+        stream.read(directory.as_fd(), offset, |entry| self.deliver(&inode, entry, out))
+    }
+
+    /// Adds `entry`, unless it does not fit: then it costs no lookup either.
+    fn deliver(
+        &self,
+        parent: &Arc<Inode>,
+        entry: &HostEntry<'_>,
+        out: &mut DirPlusBuffer<'_>,
+    ) -> bool {
+        if !out.fits(entry.name.to_bytes().len()) {
+            return false;
+        }
+        let unknown = || Entry::negative(Duration::ZERO);
+        let attributes = if entry.is_dot() {
+            unknown()
+        } else {
+            match self.lookup_below(parent, entry.name) {
+                Ok(attributes) => attributes,
+                // It went while we were reading.
+                Err(error) if error.raw_os_error() == Some(errno::ENOENT) => return true,
+                // The guest learns why when it asks.
+                Err(_) => unknown(),
+            }
+        };
+        let pushed = out.push(&guest_entry(entry), &attributes);
+        if !pushed {
+            self.inodes.forget(NodeId(attributes.nodeid), 1);
+        }
+        pushed
+    }
+}
+
+fn guest_entry<'a>(entry: &HostEntry<'a>) -> DirEntry<'a> {
+    DirEntry {
+        ino: entry.ino,
+        offset: entry.offset,
+        kind: entry.kind.into(),
+        name: entry.name.to_bytes(),
+    }
+}

@@ -1,0 +1,148 @@
+//! One host directory as a [`fuse::FileSystem`]: each request becomes the system call that it is named after.
+//!
+//! ```text
+//! filesystem  the trait: refuses changes when read-only, else calls one of
+//!               lookup  attr  create  names  open  data  listing  xattr  ioctl  mapping
+//! inodes      node id ◀─▶ inode ◀─▶ what the host calls it (identity), lookup counts
+//! handles     open files and directories
+//! descriptors how many may be open; a cache of those for inodes that are remembered by file handle
+//! mounts      the file systems below the shared directory
+//! credentials acting for a guest's user: guards around a single system call
+//! thread      what a serving thread has of its own
+//! ```
+//!
+//! **Nothing outside the shared directory is ever reachable.** A name is one component, and is opened below the
+//! directory's own descriptor, never following a link; every other request names an inode that was found in this way.
+//! "." and ".." never lead to something that the guest does not know already. Devices, FIFOs and sockets are never
+//! opened, only looked at through `O_PATH` descriptors.
+//!
+//! The guest's kernel checks permissions (virtio-fs always mounts with `default_permissions`); the host only sees to it
+//! that new files belong to the right user. What must not be done with the daemon's rights is done under a guard from
+//! `credentials`, around one system call.
+
+mod attr;
+mod config;
+mod create;
+mod credentials;
+mod data;
+mod descriptors;
+mod dir_stream;
+mod error;
+mod filesystem;
+mod handles;
+mod identity;
+mod inode;
+mod inodes;
+mod ioctl;
+mod listing;
+mod lookup;
+mod mapping;
+mod mounts;
+mod names;
+mod open;
+mod session;
+mod stat;
+#[cfg(test)]
+mod tests;
+mod thread;
+mod xattr;
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use fuse::{NodeId, errno};
+use rustix::fs::{Mode, OFlags, ResolveFlags};
+
+pub use config::{CachePolicy, Config, InodeFileHandles, Negotiation};
+pub use error::StartError;
+pub use thread::prepare_thread;
+
+use descriptors::{Descriptor, Descriptors};
+use handles::Handles;
+use inode::{Inode, PathFd};
+use inodes::Inodes;
+use mounts::Mounts;
+use session::Session;
+use stat::FileType;
+
+/// A host directory, served.
+#[derive(Debug)]
+pub struct Passthrough {
+    config: Config,
+    inodes: Inodes,
+    handles: Handles,
+    mounts: Mounts,
+    descriptors: Descriptors,
+    session: Session,
+}
+
+impl Passthrough {
+    /// Opens the shared directory.
+    ///
+    /// # Errors
+    /// [`StartError`] names what is wrong and what to do about it.
+    pub fn new(config: Config) -> Result<Self, StartError> {
+        thread::proc_self_fd().map_err(StartError::Proc)?;
+        let mounts = Mounts::new(config.inode_file_handles);
+        let descriptors = Descriptors::new(config.max_descriptors);
+        let root = open_root(&config, &mounts, &descriptors)?;
+        Ok(Self {
+            inodes: Inodes::new(Arc::new(root)),
+            handles: Handles::new(),
+            session: Session::default(),
+            config,
+            mounts,
+            descriptors,
+        })
+    }
+
+    /// # Errors
+    /// `EBADF` for an id that the guest has never been told of, or has forgotten.
+    fn inode(&self, node: NodeId) -> io::Result<Arc<Inode>> {
+        self.inodes.get(node).ok_or_else(|| errno::error(errno::EBADF))
+    }
+
+    /// An `O_PATH` descriptor of the inode that the guest calls `node`.
+    fn path_fd(&self, node: NodeId) -> io::Result<PathFd> {
+        self.descriptors.path_fd(&self.inode(node)?)
+    }
+}
+
+/// The root is in use as long as the daemon runs: it always has its descriptor.
+fn open_root(
+    config: &Config,
+    mounts: &Mounts,
+    descriptors: &Descriptors,
+) -> Result<Inode, StartError> {
+    let path = || config.shared_dir.clone();
+    let examine = |source| StartError::Examine { path: path(), source };
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let fd = rustix::fs::open(&config.shared_dir, flags, Mode::empty())
+        .map_err(|error| StartError::Open { path: path(), source: error.into() })?;
+    let stat = stat::stat(&fd).map_err(examine)?;
+    if stat.file_type() != FileType::Directory {
+        return Err(StartError::NotADirectory { path: path() });
+    }
+    mounts::mount_id(&stat).map_err(examine)?;
+    open_beneath(&fd, c".", OFlags::PATH, 0)
+        .map_err(|source| StartError::Open { path: path(), source })?;
+    let handles = |source| StartError::FileHandles { path: path(), source };
+    let mount = mounts.of(fd.as_fd(), &stat).map_err(handles)?;
+    let identity = mount.identify(fd.as_fd(), &stat).map_err(examine)?;
+    let descriptor = Descriptor::new(fd, descriptors.take().map_err(examine)?);
+    let kind = (stat.file_type(), stat.device());
+    Ok(Inode::new(NodeId::ROOT, identity, kind, mount, Some(descriptor)))
+}
+
+/// Opens `name`, one component, in `dir`. No link is followed and nothing above `dir` is reached, whatever `name` says.
+fn open_beneath(
+    dir: impl AsFd,
+    name: &std::ffi::CStr,
+    flags: OFlags,
+    mode: u32,
+) -> io::Result<OwnedFd> {
+    let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    Ok(rustix::fs::openat2(dir, name, flags, Mode::from_raw_mode(mode & 0o7777), resolve)?)
+}

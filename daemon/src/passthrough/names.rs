@@ -1,0 +1,169 @@
+//! Names: MKNOD, MKDIR, SYMLINK, READLINK, LINK, UNLINK, RMDIR and RENAME.
+
+use std::ffi::CStr;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+
+use fuse::filesystem::{Entry, Make};
+use fuse::{Context, NodeId, errno};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags};
+use rustix::path::DecInt;
+
+use super::credentials::{Checks, Credentials};
+use super::inode::Inode;
+use super::lookup::Found;
+use super::stat::{decode_device, stat};
+use super::{Passthrough, open_beneath, thread};
+
+impl Passthrough {
+    pub(super) fn do_mknod(
+        &self,
+        context: &Context,
+        parent: NodeId,
+        name: &CStr,
+        make: &Make<'_>,
+    ) -> io::Result<Entry> {
+        let kind = match make.mode & libc::S_IFMT {
+            // As mknod(2) has it.
+            0 | libc::S_IFREG => FileType::RegularFile,
+            libc::S_IFIFO => FileType::Fifo,
+            libc::S_IFSOCK => FileType::Socket,
+            libc::S_IFCHR => FileType::CharacterDevice,
+            libc::S_IFBLK => FileType::BlockDevice,
+            _ => return Err(errno::error(errno::EINVAL)),
+        };
+        let mode = Mode::from_raw_mode(make.mode & 0o7777);
+        let device = decode_device(make.rdev);
+        self.make(context, parent, name, make, AtFlags::empty(), |dir| {
+            Ok(rustix::fs::mknodat(dir, name, kind, mode, device)?)
+        })
+    }
+
+    pub(super) fn do_mkdir(
+        &self,
+        context: &Context,
+        parent: NodeId,
+        name: &CStr,
+        make: &Make<'_>,
+    ) -> io::Result<Entry> {
+        self.make(context, parent, name, make, AtFlags::REMOVEDIR, |dir| {
+            Ok(rustix::fs::mkdirat(dir, name, Mode::from_raw_mode(make.mode & 0o7777))?)
+        })
+    }
+
+    pub(super) fn do_symlink(
+        &self,
+        context: &Context,
+        parent: NodeId,
+        name: &CStr,
+        target: &CStr,
+        make: &Make<'_>,
+    ) -> io::Result<Entry> {
+        self.make(context, parent, name, make, AtFlags::empty(), |dir| {
+            Ok(rustix::fs::symlinkat(target, dir, name)?)
+        })
+    }
+
+    /// Makes something as the guest's user with `call`, and looks it up. `undo` is how `unlinkat(2)` removes it.
+    fn make(
+        &self,
+        context: &Context,
+        parent: NodeId,
+        name: &CStr,
+        make: &Make<'_>,
+        undo: AtFlags,
+        call: impl FnOnce(BorrowedFd<'_>) -> io::Result<()>,
+    ) -> io::Result<Entry> {
+        let parent = self.inode(parent)?;
+        let dir = self.descriptors.path_fd(&parent)?;
+        let extensions = &make.extensions;
+        {
+            let group = extensions.supplementary_gid;
+            let _credentials = Credentials::assume(context, group, Checks::Guest)?;
+            let _umask = self.umask(make.umask)?;
+            call(dir.as_fd())?;
+        }
+        let fd = open_beneath(&dir, name, OFlags::PATH, 0)?;
+        if let Err(error) = self.label(fd.as_fd(), extensions) {
+            // Better nothing than something with the wrong label.
+            let _ = rustix::fs::unlinkat(&dir, name, undo);
+            return Err(error);
+        }
+        self.entry(&parent, Found::Path(fd))
+    }
+
+    pub(super) fn do_readlink(&self, node: NodeId) -> io::Result<Vec<u8>> {
+        let target = rustix::fs::readlinkat(self.path_fd(node)?, c"", Vec::new())?;
+        Ok(target.into_bytes())
+    }
+
+    pub(super) fn do_link(
+        &self,
+        node: NodeId,
+        new_parent: NodeId,
+        new_name: &CStr,
+    ) -> io::Result<Entry> {
+        let inode = self.inode(node)?;
+        let new_parent = self.inode(new_parent)?;
+        let fd = self.descriptors.path_fd(&inode)?;
+        let dir = self.descriptors.path_fd(&new_parent)?;
+        // By way of /proc: AT_EMPTY_PATH needs CAP_DAC_READ_SEARCH. What follows the link there is never a symlink's
+        // target: it is the inode itself.
+        let (proc, link) = (thread::proc_self_fd()?, DecInt::from_fd(&fd));
+        rustix::fs::linkat(proc, link.as_c_str(), &dir, new_name, AtFlags::SYMLINK_FOLLOW)?;
+        // A file without a name has one now.
+        inode.release_unlinked();
+        self.entry(&new_parent, Found::File(fd.as_fd()))
+    }
+
+    pub(super) fn do_unlink(&self, parent: NodeId, name: &CStr, flags: AtFlags) -> io::Result<()> {
+        let parent = self.inode(parent)?;
+        let dir = self.descriptors.path_fd(&parent)?;
+        let victim = self.hold(&parent, dir.as_fd(), name);
+        let result = rustix::fs::unlinkat(&dir, name, flags);
+        settle(victim);
+        Ok(result?)
+    }
+
+    pub(super) fn do_rename(
+        &self,
+        (old_parent, old_name): (NodeId, &CStr),
+        (new_parent, new_name): (NodeId, &CStr),
+        flags: u32,
+    ) -> io::Result<()> {
+        let old_parent = self.inode(old_parent)?;
+        let new_parent = self.inode(new_parent)?;
+        let old_dir = self.descriptors.path_fd(&old_parent)?;
+        let new_dir = self.descriptors.path_fd(&new_parent)?;
+        let flags = RenameFlags::from_bits_retain(flags);
+        // These replace nothing.
+        let victim = if flags.intersects(RenameFlags::NOREPLACE | RenameFlags::EXCHANGE) {
+            None
+        } else {
+            self.hold(&new_parent, new_dir.as_fd(), new_name)
+        };
+        let result = rustix::fs::renameat_with(&old_dir, old_name, &new_dir, new_name, flags);
+        settle(victim);
+        Ok(result?)
+    }
+
+    /// If the guest knows what `name` means, opens it before it may lose its last name: afterwards its file handle opens
+    /// nothing, yet the guest may have it as a working directory or by `O_PATH`.
+    fn hold(&self, parent: &Inode, dir: BorrowedFd<'_>, name: &CStr) -> Option<Arc<Inode>> {
+        let identity = parent.mount.identify_name(dir, name)?;
+        let inode = self.inodes.find(&identity)?;
+        self.descriptors.hold_unlinked(&inode);
+        Some(inode)
+    }
+}
+
+/// After the fact: what still has a name is found by its handle as before.
+fn settle(victim: Option<Arc<Inode>>) {
+    if let Some(inode) = victim
+        && let Some(descriptor) = inode.open_descriptor()
+        && stat(&*descriptor).is_ok_and(|stat| stat.nlink() > 0)
+    {
+        inode.release_unlinked();
+    }
+}

@@ -1,0 +1,90 @@
+//! OPEN, OPENDIR and their ends.
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use fuse::abi::{InitFlags, OpenReplyFlags};
+use fuse::filesystem::{Open, Opened};
+use fuse::{Handle, NodeId};
+use rustix::fs::OFlags;
+
+use super::Passthrough;
+use super::config::CachePolicy;
+use super::credentials::WithoutFsetid;
+use super::descriptors::Descriptor;
+use super::handles::OpenFile;
+
+/// Flags that mean the same on the host. `O_APPEND` is none of them: it goes with each write, for the guest may change
+/// it, and a write from its page cache must land where it belongs.
+const PASSED_ON: OFlags = OFlags::RDWR
+    .union(OFlags::WRONLY)
+    .union(OFlags::TRUNC)
+    .union(OFlags::DSYNC)
+    .union(OFlags::SYNC)
+    .union(OFlags::DIRECT)
+    .union(OFlags::NOATIME);
+
+impl Passthrough {
+    pub(super) fn do_open(&self, node: NodeId, open: Open) -> io::Result<Opened> {
+        let flags = self.host_flags(open.flags);
+        let inode = self.inode(node)?;
+        let permit = self.descriptors.take()?;
+        let file = {
+            let _guard = WithoutFsetid::when(open.kill_suidgid)?;
+            inode.open(flags)?
+        };
+        Ok(self.opened(OpenFile::file(node, Descriptor::new(file, permit)), flags))
+    }
+
+    pub(super) fn do_opendir(&self, node: NodeId) -> io::Result<Opened> {
+        let inode = self.inode(node)?;
+        let permit = self.descriptors.take()?;
+        let directory = inode.open(OFlags::RDONLY | OFlags::DIRECTORY)?;
+        let directory = OpenFile::directory(node, Descriptor::new(directory, permit));
+        let handle = Some(self.handles.insert(directory));
+        let flags = match self.config.cache {
+            CachePolicy::Always | CachePolicy::Metadata => {
+                OpenReplyFlags::CACHE_DIR | OpenReplyFlags::KEEP_CACHE
+            }
+            CachePolicy::Auto | CachePolicy::Never => OpenReplyFlags::empty(),
+        };
+        Ok(Opened { handle, flags })
+    }
+
+    /// Enters a file that was just created.
+    pub(super) fn opened_new(
+        &self,
+        node: NodeId,
+        file: OwnedFd,
+        flags: OFlags,
+    ) -> io::Result<Opened> {
+        let descriptor = Descriptor::new(file, self.descriptors.take()?);
+        Ok(self.opened(OpenFile::file(node, descriptor), flags))
+    }
+
+    fn opened(&self, file: OpenFile, flags: OFlags) -> Opened {
+        let mut reply = OpenReplyFlags::empty();
+        reply.set(OpenReplyFlags::DIRECT_IO, self.config.direct_io());
+        reply.set(OpenReplyFlags::KEEP_CACHE, self.config.cache == CachePolicy::Always);
+        // Nothing can be waiting to be flushed: that saves a request for each file that is only read.
+        reply.set(OpenReplyFlags::NOFLUSH, flags & OFlags::RWMODE == OFlags::RDONLY);
+        Opened { handle: Some(self.handles.insert(file)), flags: reply }
+    }
+
+    /// What the guest's `open(2)` flags mean on the host.
+    pub(super) fn host_flags(&self, guest: u32) -> OFlags {
+        let mut flags = OFlags::from_bits_retain(guest) & PASSED_ON;
+        if self.session.has(InitFlags::WRITEBACK_CACHE) && flags & OFlags::RWMODE == OFlags::WRONLY
+        {
+            // The page cache reads what a write to part of a page leaves alone.
+            flags = (flags - OFlags::RWMODE) | OFlags::RDWR;
+        }
+        flags.set(OFlags::DIRECT, flags.contains(OFlags::DIRECT) && self.config.allow_direct_io);
+        flags.set(OFlags::NOATIME, flags.contains(OFlags::NOATIME) && self.config.preserve_noatime);
+        flags
+    }
+
+    pub(super) fn do_release(&self, node: NodeId, handle: Handle) -> io::Result<()> {
+        self.handles.remove(node, handle).map(drop)
+    }
+}

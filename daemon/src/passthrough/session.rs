@@ -1,0 +1,110 @@
+//! What INIT agreed on.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use fuse::abi::InitFlags;
+use fuse::errno;
+
+use super::Passthrough;
+use super::config::{CachePolicy, Config, Negotiation};
+
+/// Used wherever the guest has them.
+const ALWAYS: InitFlags = InitFlags::ASYNC_READ
+    .union(InitFlags::ATOMIC_O_TRUNC)
+    .union(InitFlags::BIG_WRITES)
+    // The host's kernel knows better: a default ACL takes the umask's place.
+    .union(InitFlags::DONT_MASK)
+    .union(InitFlags::HAS_IOCTL_DIR)
+    .union(InitFlags::AUTO_INVAL_DATA)
+    .union(InitFlags::ASYNC_DIO)
+    .union(InitFlags::PARALLEL_DIROPS)
+    .union(InitFlags::MAX_PAGES)
+    .union(InitFlags::SETXATTR_EXT)
+    .union(InitFlags::INIT_EXT)
+    .union(InitFlags::CREATE_SUPP_GROUP)
+    .union(InitFlags::ALLOW_IDMAP);
+
+/// What INIT agreed on, for the requests after it.
+#[derive(Debug, Default)]
+pub(super) struct Session(AtomicU64);
+
+impl Session {
+    pub(super) fn has(&self, flag: InitFlags) -> bool {
+        // Relaxed: a guest sends nothing that depends on INIT before it has INIT's reply.
+        InitFlags::from_bits_retain(self.0.load(Ordering::Relaxed)).contains(flag)
+    }
+
+    fn set(&self, flags: InitFlags) {
+        // Relaxed: as above.
+        self.0.store(flags.bits(), Ordering::Relaxed);
+    }
+}
+
+impl Passthrough {
+    pub(super) fn do_init(&self, offered: InitFlags) -> io::Result<InitFlags> {
+        self.do_destroy();
+        let config = &self.config;
+        let mut wanted = ALWAYS;
+        wanted.set(InitFlags::DO_READDIRPLUS | InitFlags::READDIRPLUS_AUTO, config.readdirplus);
+        wanted.set(InitFlags::WRITEBACK_CACHE, config.writeback);
+        wanted.set(InitFlags::DIRECT_IO_ALLOW_MMAP, config.allow_mmap);
+        wanted.set(InitFlags::CACHE_SYMLINKS, config.cache != CachePolicy::Never);
+        wanted |= negotiate(
+            offered,
+            InitFlags::SUBMOUNTS,
+            if config.announce_submounts { Negotiation::Auto } else { Negotiation::Never },
+            "--announce-submounts",
+        )?;
+        wanted |=
+            negotiate(offered, InitFlags::HANDLE_KILLPRIV_V2, killpriv(config), "--killpriv-v2")?;
+        wanted |= negotiate(
+            offered,
+            InitFlags::POSIX_ACL | InitFlags::DONT_MASK | InitFlags::SETXATTR_EXT,
+            config.posix_acl,
+            "--posix-acl",
+        )?;
+        wanted |=
+            negotiate(offered, InitFlags::SECURITY_CTX, config.security_label, "--security-label")?;
+        let agreed = wanted & offered;
+        self.session.set(agreed);
+        Ok(agreed)
+    }
+
+    pub(super) fn do_destroy(&self) {
+        self.handles.clear();
+        self.inodes.clear();
+        self.descriptors.shed();
+        self.session.set(InitFlags::empty());
+    }
+}
+
+fn killpriv(config: &Config) -> Negotiation {
+    match config.killpriv_v2 {
+        Some(false) => Negotiation::Never,
+        Some(true) | None => Negotiation::Auto,
+    }
+}
+
+/// `flags`, if they are to be used with this guest: all of them or none.
+fn negotiate(
+    offered: InitFlags,
+    flags: InitFlags,
+    mode: Negotiation,
+    option: &str,
+) -> io::Result<InitFlags> {
+    match mode {
+        Negotiation::Never => Ok(InitFlags::empty()),
+        _ if offered.contains(flags) => Ok(flags),
+        Negotiation::Auto => {
+            tracing::warn!("{option}: the guest's kernel does not support it; going on without");
+            Ok(InitFlags::empty())
+        }
+        Negotiation::Always => {
+            tracing::error!(
+                "{option}=always: the guest's kernel does not support it; mount refused"
+            );
+            Err(errno::error(errno::EPROTO))
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! SETUPMAPPING and REMOVEMAPPING.
+
+use std::io;
+use std::sync::Mutex;
+
+use fuse::filesystem::{RemoveMapping, SetupMapping};
+use fuse::{FileSystem, Mapper, Mapping, NodeId, errno};
+use rustix::fs::OFlags;
+
+use super::on_every_share;
+use super::share::{ROOT, Share, assert_errno, config};
+use crate::passthrough::{Config, InodeFileHandles};
+
+on_every_share! { files_are_mapped, only_files_are_mapped }
+
+/// What the descriptor allows, position in the file, in the window, length, writable.
+type Mapped = (OFlags, u64, u64, u64, bool);
+
+/// Notes down what is asked of it.
+#[derive(Default)]
+struct Notes {
+    mapped: Mutex<Vec<Mapped>>,
+    unmapped: Mutex<Vec<(u64, u64)>>,
+}
+
+impl Mapper for Notes {
+    fn map(&self, mapping: &Mapping<'_>) -> io::Result<()> {
+        let mode = rustix::fs::fcntl_getfl(mapping.file)? & OFlags::RWMODE;
+        self.mapped.lock().unwrap().push((
+            mode,
+            mapping.file_offset,
+            mapping.window_offset,
+            mapping.len,
+            mapping.writable,
+        ));
+        Ok(())
+    }
+
+    fn unmap(&self, window_offset: u64, len: u64) -> io::Result<()> {
+        if len == 0 {
+            return Err(errno::error(errno::EINVAL));
+        }
+        self.unmapped.lock().unwrap().push((window_offset, len));
+        Ok(())
+    }
+}
+
+fn setup(writable: bool) -> SetupMapping {
+    SetupMapping { file_offset: 4096, len: 8192, window_offset: 1 << 21, writable }
+}
+
+fn files_are_mapped(share: &Share) {
+    share.host_file("file", "data");
+    let node = share.node("file");
+    let notes = Notes::default();
+    share.fs.setup_mapping(&ROOT, node, None, &setup(true), &notes).unwrap();
+    let handle = share.open(node, libc::O_RDONLY).unwrap();
+    share.fs.setup_mapping(&ROOT, node, Some(handle), &setup(false), &notes).unwrap();
+    let expected = |writable| (OFlags::RDWR, 4096, 1 << 21, 8192, writable);
+    assert_eq!(*notes.mapped.lock().unwrap(), [expected(true), expected(false)]);
+    let stretch = |window_offset, len| RemoveMapping { window_offset, len };
+    let two = [stretch(0, 4096), stretch(8192, 4096)];
+    share.fs.remove_mapping(&ROOT, node, &two, &notes).unwrap();
+    assert_eq!(*notes.unmapped.lock().unwrap(), [(0, 4096), (8192, 4096)]);
+    let bad = share.fs.remove_mapping(&ROOT, node, &[stretch(0, 0)], &notes);
+    assert_errno(bad, errno::EINVAL);
+}
+
+fn only_files_are_mapped(share: &Share) {
+    let notes = Notes::default();
+    let map = |node, handle| share.fs.setup_mapping(&ROOT, node, handle, &setup(false), &notes);
+    assert_errno(map(NodeId::ROOT, None), errno::EINVAL);
+    assert_errno(map(NodeId(99), None), errno::EBADF);
+    let file = share.new_file("file");
+    assert_errno(map(file.0, Some(fuse::Handle(99))), errno::EBADF);
+    assert!(notes.mapped.lock().unwrap().is_empty());
+}
+
+#[test]
+fn read_only_shares_map_for_reading() {
+    let share = Share::on_disk(&Config { readonly: true, ..config(InodeFileHandles::Prefer) });
+    share.host_file("file", "data");
+    let node = share.node("file");
+    let notes = Notes::default();
+    let refused = share.fs.setup_mapping(&ROOT, node, None, &setup(true), &notes);
+    assert_errno(refused, errno::EROFS);
+    share.fs.setup_mapping(&ROOT, node, None, &setup(false), &notes).unwrap();
+    assert_eq!(notes.mapped.lock().unwrap()[0].0, OFlags::RDONLY);
+}

@@ -1,0 +1,124 @@
+//! Inodes whose last name is gone while the guest still uses them.
+
+use std::fs;
+
+use fuse::filesystem::SetAttr;
+use fuse::{FileSystem, NodeId, errno};
+
+use super::on_every_share;
+use super::share::{ROOT, Share, assert_errno, creation, cstring};
+use crate::passthrough::InodeFileHandles;
+
+on_every_share! {
+    open_files, files_that_are_not_open, replaced_files, directories, one_of_two_names, failed_removals,
+    files_without_a_name, forgetting_closes, removed_by_the_host,
+}
+
+fn open_files(share: &Share) {
+    let file = share.new_file("file");
+    share.write(file, 0, b"data").unwrap();
+    share.unlink(NodeId::ROOT, "file").unwrap();
+    assert_errno(share.lookup(NodeId::ROOT, "file"), errno::ENOENT);
+    assert_eq!(share.attr(file.0).unwrap().nlink, 0);
+    share.write(file, 4, b"more").unwrap();
+    share.set(file.0, &SetAttr { size: Some(6), mode: Some(0o600), ..SetAttr::default() }).unwrap();
+    assert_eq!(share.read(file, 0, 100).unwrap(), b"datamo");
+    // As by /proc/self/fd in the guest.
+    let again = (file.0, share.open(file.0, libc::O_RDONLY).unwrap());
+    share.release(file).unwrap();
+    assert_eq!(share.read(again, 0, 100).unwrap(), b"datamo");
+}
+
+fn files_that_are_not_open(share: &Share) {
+    share.host_file("file", "data");
+    let node = share.node("file");
+    share.unlink(NodeId::ROOT, "file").unwrap();
+    let attr = share.attr(node).unwrap();
+    assert_eq!((attr.nlink, attr.size), (0, 4));
+    let file = (node, share.open(node, libc::O_RDONLY).unwrap());
+    assert_eq!(share.read(file, 0, 100).unwrap(), b"data");
+}
+
+fn replaced_files(share: &Share) {
+    share.host_file("old", "old");
+    share.host_file("new", "new");
+    let old = share.node("old");
+    let new = share.node("new");
+    share.rename((NodeId::ROOT, "new"), (NodeId::ROOT, "old"), 0).unwrap();
+    assert_eq!(share.attr(old).unwrap().nlink, 0);
+    assert_eq!(share.node("old"), new);
+    assert_errno(share.lookup(NodeId::ROOT, "new"), errno::ENOENT);
+}
+
+fn directories(share: &Share) {
+    fs::create_dir(share.path("dir")).unwrap();
+    let dir = share.node("dir");
+    share.fs.rmdir(&ROOT, NodeId::ROOT, &cstring("dir")).unwrap();
+    assert!(share.attr(dir).is_ok());
+    assert_errno(share.lookup(dir, "x"), errno::ENOENT);
+    assert_errno(share.mkdir(dir, "x"), errno::ENOENT);
+}
+
+fn one_of_two_names(share: &Share) {
+    share.host_file("one", "data");
+    fs::hard_link(share.path("one"), share.path("two")).unwrap();
+    let node = share.node("one");
+    share.unlink(NodeId::ROOT, "one").unwrap();
+    assert_eq!(share.attr(node).unwrap().nlink, 1);
+    assert_eq!(share.node("two"), node);
+    assert!(!share.fs.inodes.get(node).unwrap().is_held());
+}
+
+fn failed_removals(share: &Share) {
+    fs::create_dir(share.path("dir")).unwrap();
+    share.host_file("dir/file", "");
+    let dir = share.node("dir");
+    assert_errno(share.fs.rmdir(&ROOT, NodeId::ROOT, &cstring("dir")), libc::ENOTEMPTY);
+    assert_errno(share.unlink(NodeId::ROOT, "dir"), errno::EISDIR);
+    assert!(!share.fs.inodes.get(dir).unwrap().is_held());
+    assert!(share.lookup(dir, "file").is_ok());
+    assert_errno(share.unlink(NodeId::ROOT, "missing"), errno::ENOENT);
+}
+
+fn files_without_a_name(share: &Share) {
+    let (entry, opened) = share.fs.tmpfile(&ROOT, NodeId::ROOT, &creation(0o640)).unwrap();
+    let file = (NodeId(entry.nodeid), opened.handle.unwrap());
+    assert_eq!((entry.attr.nlink, entry.attr.mode), (0, libc::S_IFREG | 0o640));
+    share.write(file, 0, b"data").unwrap();
+    assert_eq!(fs::read_dir(share.path("")).unwrap().count(), 0);
+    // Closed and linked: the guest may hold it by O_PATH.
+    share.release(file).unwrap();
+    let linked = share.link(file.0, NodeId::ROOT, "named").unwrap();
+    assert_eq!((linked.nodeid, linked.attr.nlink), (entry.nodeid, 1));
+    assert_eq!(fs::read(share.path("named")).unwrap(), b"data");
+    assert_eq!(share.node("named"), file.0);
+
+    let mut exclusive = creation(0o600);
+    exclusive.flags |= libc::O_EXCL as u32;
+    let (entry, _) = share.fs.tmpfile(&ROOT, NodeId::ROOT, &exclusive).unwrap();
+    assert_errno(share.link(NodeId(entry.nodeid), NodeId::ROOT, "never"), errno::ENOENT);
+    let mut read_only = creation(0o600);
+    read_only.flags = libc::O_RDONLY as u32;
+    assert_errno(share.fs.tmpfile(&ROOT, NodeId::ROOT, &read_only), errno::EINVAL);
+}
+
+fn forgetting_closes(share: &Share) {
+    let before = share.fs.descriptors.left();
+    share.host_file("file", "data");
+    let node = share.node("file");
+    share.unlink(NodeId::ROOT, "file").unwrap();
+    assert_eq!(share.fs.descriptors.left(), before - 1);
+    share.fs.forget(node, 1);
+    assert_eq!(share.fs.descriptors.left(), before);
+}
+
+fn removed_by_the_host(share: &Share) {
+    share.host_file("file", "data");
+    let node = share.node("file");
+    fs::remove_file(share.path("file")).unwrap();
+    match share.fs.config.inode_file_handles {
+        InodeFileHandles::Never => assert_eq!(share.attr(node).unwrap().nlink, 0),
+        // The guest's kernel looks the path up again.
+        _ => assert_errno(share.attr(node), errno::ESTALE),
+    }
+}

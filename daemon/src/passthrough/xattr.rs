@@ -1,0 +1,152 @@
+//! Extended attributes.
+//!
+//! An `O_PATH` descriptor has none of the `f…xattr` calls, and opening the file is out of the question for devices and
+//! FIFOs. But its name in `/proc/self/fd`, which is a serving thread's working directory, leads to the inode itself,
+//! whatever that is: even of a symlink it is the symlink, not its target.
+
+use std::ffi::CStr;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use fuse::abi::InitFlags;
+use fuse::filesystem::XattrReply;
+use fuse::{NodeId, errno};
+use rustix::buffer::spare_capacity;
+use rustix::fs::XattrFlags;
+use rustix::path::DecInt;
+
+use super::attr::chmod;
+use super::stat::stat;
+use super::{Passthrough, prepare_thread};
+
+const ACL_ACCESS: &CStr = c"system.posix_acl_access";
+const ACL_DEFAULT: &CStr = c"system.posix_acl_default";
+
+/// The kernel's limit for values and for lists of names (`XATTR_SIZE_MAX`, `XATTR_LIST_MAX`).
+const MAX_SIZE: usize = 65_536;
+
+impl Passthrough {
+    pub(super) fn do_setxattr(
+        &self,
+        node: NodeId,
+        name: &CStr,
+        value: &[u8],
+        flags: u32,
+        kill_sgid: bool,
+    ) -> io::Result<()> {
+        self.check_name(name)?;
+        let fd = self.path_fd(node)?;
+        set(fd.as_fd(), name, value, flags)?;
+        if kill_sgid && name == ACL_ACCESS {
+            let permissions = stat(&fd)?.permissions();
+            if permissions & libc::S_ISGID != 0 {
+                chmod(fd.as_fd(), permissions & !libc::S_ISGID)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn do_getxattr(
+        &self,
+        node: NodeId,
+        name: &CStr,
+        size: u32,
+    ) -> io::Result<XattrReply> {
+        self.check_name(name)?;
+        let fd = self.path_fd(node)?;
+        let link = link(fd.as_fd())?;
+        let mut value = Vec::with_capacity(MAX_SIZE.min(size as usize));
+        if size == 0 {
+            // Not through the buffer: an allocation may be larger than asked for.
+            return Ok(XattrReply::Size(rustix::fs::getxattr_query(link.as_c_str(), name)? as u32));
+        }
+        rustix::fs::getxattr(link.as_c_str(), name, spare_capacity(&mut value))?;
+        fit(value, size)
+    }
+
+    pub(super) fn do_listxattr(&self, node: NodeId, size: u32) -> io::Result<XattrReply> {
+        self.check_enabled()?;
+        let fd = self.path_fd(node)?;
+        let link = link(fd.as_fd())?;
+        // All of them, whatever the guest has room for: it does not get to see every one.
+        let mut names = Vec::new();
+        while names.is_empty() {
+            let length = rustix::fs::listxattr_query(link.as_c_str())?;
+            if length == 0 {
+                break;
+            }
+            names.reserve(length);
+            match rustix::fs::listxattr(link.as_c_str(), spare_capacity(&mut names)) {
+                // One was added meanwhile.
+                Err(rustix::io::Errno::RANGE) => {}
+                Err(error) => return Err(error.into()),
+                Ok(_) => break,
+            }
+        }
+        if !self.session.has(InitFlags::POSIX_ACL) {
+            names = without_acls(&names);
+        }
+        fit(names, size)
+    }
+
+    pub(super) fn do_removexattr(&self, node: NodeId, name: &CStr) -> io::Result<()> {
+        self.check_name(name)?;
+        let fd = self.path_fd(node)?;
+        Ok(rustix::fs::removexattr(link(fd.as_fd())?.as_c_str(), name)?)
+    }
+
+    /// `ENOSYS` keeps the guest from asking again.
+    fn check_enabled(&self) -> io::Result<()> {
+        if self.config.xattr { Ok(()) } else { Err(errno::error(errno::ENOSYS)) }
+    }
+
+    /// ACLs that the guest's kernel does not check must not be set behind its back.
+    fn check_name(&self, name: &CStr) -> io::Result<()> {
+        self.check_enabled()?;
+        if is_acl(name.to_bytes()) && !self.session.has(InitFlags::POSIX_ACL) {
+            return Err(errno::error(errno::EOPNOTSUPP));
+        }
+        Ok(())
+    }
+}
+
+/// Sets an extended attribute of what is open as `fd`, even by `O_PATH`.
+///
+/// # Errors
+/// What `setxattr(2)` answers.
+pub(super) fn set(fd: BorrowedFd<'_>, name: &CStr, value: &[u8], flags: u32) -> io::Result<()> {
+    let flags = XattrFlags::from_bits_retain(flags);
+    Ok(rustix::fs::setxattr(link(fd)?.as_c_str(), name, value, flags)?)
+}
+
+/// `fd`'s name in the working directory, which [`prepare_thread`] sets.
+fn link(fd: BorrowedFd<'_>) -> io::Result<DecInt> {
+    prepare_thread()?;
+    Ok(DecInt::from_fd(fd))
+}
+
+fn is_acl(name: &[u8]) -> bool {
+    name == ACL_ACCESS.to_bytes() || name == ACL_DEFAULT.to_bytes()
+}
+
+fn without_acls(names: &[u8]) -> Vec<u8> {
+    names
+        .split_inclusive(|byte| *byte == 0)
+        .filter(|name| !is_acl(name.strip_suffix(&[0]).unwrap_or(name)))
+        .flatten()
+        .copied()
+        .collect()
+}
+
+/// `value` as a guest gets it that has room for `size` bytes.
+fn fit(value: Vec<u8>, size: u32) -> io::Result<XattrReply> {
+    match (size, value.len()) {
+        (0, length) => Ok(XattrReply::Size(length as u32)),
+        (size, length) if length > size as usize => Err(errno::error(errno::ERANGE)),
+        _ => Ok(XattrReply::Value(value)),
+    }
+}
+
+#[cfg(test)]
+#[path = "xattr_tests.rs"]
+mod tests;
