@@ -3,4 +3,3 @@
 //! `cargo xtask vm` and `cargo xtask demo` are thin command lines over the same library.
 
 pub mod framework;
-pub mod protocol;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use samepage_tests::framework::artifact::{self, Kernel, kernel, store, tools};
+use samepage_tests::framework::artifact::{self, Kernel, store, tools};
 
 /// Fetch what the VMs need into target/rig (other commands do it by themselves)
 ///
@@ -39,12 +39,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         Kernel::obtain(series)?;
     }
     if arguments.all {
-        for (series, _) in kernel::SERIES {
-            Kernel::obtain(series)?;
-        }
+        artifact::fetch_for_tests()?;
         tools::virtiofsd()?;
-        tools::pjdfstest()?;
-        tools::fsx()?;
     }
     for (name, record) in store::list()? {
         let newest = record.packages.last().map_or("", |package| &package.version);

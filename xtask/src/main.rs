@@ -1,7 +1,11 @@
 //! Every developer command of Samepage. `cargo xtask` lists them.
 
 mod demo;
+mod deny;
 mod fetch;
+mod guest;
+mod test;
+mod tidy;
 mod vm;
 
 use std::process::ExitCode;
@@ -19,8 +23,12 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Demo(demo::Arguments),
+    Test(test::Arguments),
     Vm(Box<vm::Arguments>),
     Fetch(fetch::Arguments),
+    Guest(guest::Arguments),
+    Tidy(tidy::Arguments),
+    Deny(deny::Arguments),
 }
 
 /// What a command ends with when the rig itself failed, not what was run in it.
@@ -29,8 +37,12 @@ const RIG_FAILED: u8 = 125;
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Test(arguments) => Ok(test::run(&arguments)),
         Command::Vm(arguments) => vm::run(&arguments),
         Command::Fetch(arguments) => fetch::run(&arguments),
+        Command::Guest(arguments) => guest::run(&arguments),
+        Command::Tidy(arguments) => tidy::run(&arguments),
+        Command::Deny(arguments) => deny::run(&arguments),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

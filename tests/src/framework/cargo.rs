@@ -23,7 +23,7 @@ pub fn samepaged() -> Result<PathBuf> {
 /// # Errors
 /// It does not compile, or the C library's static half (libc6-dev) is missing.
 pub fn guest_agent() -> Result<PathBuf> {
-    let package = ["rustc", "--release", "--package", "samepage-tests", "--bin", "samepage-guest"];
+    let package = ["rustc", "--release", "--package", "samepage-guest", "--bin", "samepage-guest"];
     let strip = ["--", "-C", "target-feature=+crt-static", "-C", "strip=symbols"];
     build(&package, &strip)
 }
@@ -41,7 +41,7 @@ pub fn install(
     let made = artifact::store::ensure(&format!("{program}-{version}"), |directory| {
         let step = artifact::progress::Step::begin(format!("building {program} {version}"));
         let build = super::cleanup::Scratch::new_in(&paths::rig().join("build"))?;
-        let mut command = cargo();
+        let mut command = self::command();
         command
             .args(["install", "--quiet", "--locked", "--no-track", "--root"])
             .arg(directory)
@@ -60,7 +60,9 @@ pub fn install(
     Ok(made.join("bin").join(program))
 }
 
-fn cargo() -> Command {
+/// A cargo command.
+#[must_use]
+pub fn command() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     // What an outer cargo set for the program it runs must not leak into an inner build.
     for (name, _) in env::vars_os() {
@@ -79,7 +81,7 @@ struct Message {
 }
 
 fn build(options: &[&str], rustc_options: &[&str]) -> Result<PathBuf> {
-    let mut command = cargo();
+    let mut command = self::command();
     command
         .current_dir(paths::workspace())
         .args(options)

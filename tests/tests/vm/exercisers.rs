@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use samepage_tests::framework::artifact::apt::Release;
 use samepage_tests::framework::artifact::tools;
 use samepage_tests::framework::lab::Root;
 use samepage_tests::framework::{Command, Lab};
@@ -58,7 +57,7 @@ fn dbench_for_five_minutes() -> Result<()> {
 }
 
 fn dbench(cache: &str, seconds: u32) -> Result<()> {
-    let tree = tools::package_with_dependencies("dbench", Release::Bookworm)?;
+    let tree = tools::dbench()?;
     let lab = Lab::builder()
         .cache(cache)
         .root(Root::Host)

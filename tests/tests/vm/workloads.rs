@@ -16,7 +16,7 @@ use samepage_tests::framework::{Command, Lab};
 /// Unpack a source archive, put it under version control, configure, build, and run its tests.
 #[test]
 fn a_real_package_builds_and_passes_its_tests() -> Result<()> {
-    let archive = tools::source("zlib", Release::Bookworm)?;
+    let archive = tools::zlib_source()?;
     let lab = workshop()?;
     let script = format!(
         "set -eu; mkdir /mnt/zlib; cd /mnt/zlib; {UNPACK}; {COMMIT};

@@ -17,6 +17,21 @@ pub use qemu::Qemu;
 
 use anyhow::Result;
 
+/// What the VM tests need beside: every kernel, test suites, sources to build.
+///
+/// # Errors
+/// One of them cannot be had.
+pub fn fetch_for_tests() -> Result<()> {
+    for (series, _) in kernel::SERIES {
+        Kernel::obtain(series)?;
+    }
+    tools::pjdfstest()?;
+    tools::fsx()?;
+    tools::dbench()?;
+    tools::zlib_source()?;
+    Ok(())
+}
+
 /// What an ordinary run needs: QEMU, the default kernel, busybox.
 ///
 /// # Errors

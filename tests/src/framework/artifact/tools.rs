@@ -62,6 +62,22 @@ pub fn loader(tree: &Path) -> Vec<OsString> {
     vec![program.unwrap_or_else(|| tree.join(loaders[0])).into(), "--library-path".into(), search]
 }
 
+/// dbench, the file server's load, with its libraries; run it through [`loader`].
+///
+/// # Errors
+/// It cannot be fetched.
+pub fn dbench() -> Result<PathBuf> {
+    package_with_dependencies("dbench", Release::Bookworm)
+}
+
+/// The source of zlib, a package that is quick to build and tests itself.
+///
+/// # Errors
+/// It cannot be fetched.
+pub fn zlib_source() -> Result<PathBuf> {
+    source("zlib", Release::Bookworm)
+}
+
 /// The upstream archive of a source package, as its authors released it.
 ///
 /// # Errors

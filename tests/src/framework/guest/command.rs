@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use anyhow::{Result, ensure};
 
-use crate::protocol::Run;
+use samepage_guest::protocol::Run;
 
 /// A program to be run in a guest. Arguments are passed on byte for byte.
 #[derive(Debug, Clone)]

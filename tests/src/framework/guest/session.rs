@@ -10,7 +10,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use super::command::{Command, Output};
-use crate::protocol::{FromGuest, ToGuest, receive, send};
+use samepage_guest::protocol::{FromGuest, ToGuest, receive, send};
 
 /// Something that a running command did.
 #[derive(Debug, Clone, PartialEq, Eq)]

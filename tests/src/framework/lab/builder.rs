@@ -324,7 +324,7 @@ impl Builder {
 /// The host's root is served by our own daemon, whatever serves the share.
 fn root_spec() -> Spec {
     Spec {
-        program: Program::Other(vec!["/tmp/rigx/virtiofsd/bin/virtiofsd".into()]),
+        program: Program::Samepaged,
         share: "/".into(),
         tag: ROOT_TAG.into(),
         cache: Some("always".into()),

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use crate::protocol::PORT_NAME;
+use samepage_guest::protocol::PORT_NAME;
 
 use super::accel::Accel;
 

@@ -10,7 +10,7 @@ use std::thread;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use samepage_tests::protocol::{FromGuest, Run};
+use samepage_guest::protocol::{FromGuest, Run};
 
 /// A program that runs.
 pub(crate) struct Running {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process_group};
-use samepage_tests::protocol::{FromGuest, PORT_NAME, Run, ToGuest, receive, send};
+use samepage_guest::protocol::{FromGuest, PORT_NAME, Run, ToGuest, receive, send};
 
 use crate::command::Running;
 
