@@ -11,6 +11,7 @@ use fuse::{Context, NodeId, errno};
 use rustix::fs::{AtFlags, OFlags};
 
 use super::credentials::{Checks, Credentials, Umask};
+use super::descriptors::Descriptor;
 use super::inode::Inode;
 use super::lookup::Found;
 use super::stat::{FileType, stat};
@@ -29,10 +30,13 @@ impl Passthrough {
     ) -> io::Result<(Entry, Opened)> {
         let parent = self.inode(parent)?;
         let dir = self.descriptors.path_fd(&parent)?;
+        let permit = self.descriptors.take()?;
         for _ in 0..ATTEMPTS {
             // Exclusively even if the guest did not ask for that: what exists needs more care.
             match self.create_new(context, dir.as_fd(), name, create) {
-                Ok(file) => return self.created(&parent, file, create),
+                Ok(file) => {
+                    return self.created(&parent, Descriptor::new(file, permit), create);
+                }
                 Err(error) if error.raw_os_error() != Some(errno::EEXIST) => return Err(error),
                 Err(error) if create.flags & OFlags::EXCL.bits() != 0 => return Err(error),
                 Err(_) => {}
@@ -55,6 +59,7 @@ impl Passthrough {
         let dir = self.descriptors.path_fd(&parent)?;
         let exclusive = OFlags::from_bits_retain(create.flags) & OFlags::EXCL;
         let flags = (self.host_flags(create.flags) - OFlags::TRUNC) | exclusive | OFlags::TMPFILE;
+        let permit = self.descriptors.take()?;
         let file = {
             let _credentials =
                 Credentials::assume(context, create.extensions.supplementary_gid, Checks::Guest)?;
@@ -62,7 +67,7 @@ impl Passthrough {
             open_beneath(&dir, c".", flags, create.mode)?
         };
         self.label(file.as_fd(), &create.extensions)?;
-        let (entry, opened) = self.created(&parent, file, create)?;
+        let (entry, opened) = self.created(&parent, Descriptor::new(file, permit), create)?;
         if let Some(inode) = self.inodes.get(NodeId(entry.nodeid)) {
             // It has no name, so a handle may mean nothing once the file is closed; and LINK may come after that.
             self.descriptors.hold_unlinked(&inode);
@@ -94,16 +99,13 @@ impl Passthrough {
 
     fn created(
         &self,
-        parent: &Arc<Inode>,
-        file: OwnedFd,
+        parent: &Inode,
+        file: Descriptor,
         create: &Create<'_>,
     ) -> io::Result<(Entry, Opened)> {
         let entry = self.entry(parent, Found::File(file.as_fd()))?;
-        let node = NodeId(entry.nodeid);
-        let opened = self
-            .opened_new(node, file, self.host_flags(create.flags))
-            .inspect_err(|_| self.inodes.forget(node, 1))?;
-        Ok((entry, opened))
+        let flags = self.host_flags(create.flags);
+        Ok((entry, self.opened(NodeId(entry.nodeid), file, flags)))
     }
 
     /// The name turned up after the guest had seen that it is missing. Its kernel takes the file for new and checks no

@@ -133,8 +133,12 @@ impl Mounts {
             Ok(mount) => Ok(Some(mount)),
             Err(error) if self.mode == InodeFileHandles::Mandatory => Err(error),
             Err(error) => {
+                let hint = match error.raw_os_error() {
+                    Some(errno::EPERM) => "; give the daemon CAP_DAC_READ_SEARCH",
+                    _ => "",
+                };
                 tracing::warn!(
-                    "mount {}: no file handles ({error}); each inode there that a guest knows costs a descriptor",
+                    "mount {}: no file handles ({error}): inodes cost a descriptor each{hint}",
                     stat.mount().unwrap_or_default()
                 );
                 Ok(None)

@@ -1,7 +1,6 @@
 //! OPEN, OPENDIR and their ends.
 
 use std::io;
-use std::os::fd::OwnedFd;
 
 use fuse::abi::{InitFlags, OpenReplyFlags};
 use fuse::filesystem::{Open, Opened};
@@ -33,7 +32,7 @@ impl Passthrough {
             let _guard = WithoutFsetid::when(open.kill_suidgid)?;
             inode.open(flags)?
         };
-        Ok(self.opened(OpenFile::file(node, Descriptor::new(file, permit)), flags))
+        Ok(self.opened(node, Descriptor::new(file, permit), flags))
     }
 
     pub(super) fn do_opendir(&self, node: NodeId) -> io::Result<Opened> {
@@ -51,24 +50,15 @@ impl Passthrough {
         Ok(Opened { handle, flags })
     }
 
-    /// Enters a file that was just created.
-    pub(super) fn opened_new(
-        &self,
-        node: NodeId,
-        file: OwnedFd,
-        flags: OFlags,
-    ) -> io::Result<Opened> {
-        let descriptor = Descriptor::new(file, self.descriptors.take()?);
-        Ok(self.opened(OpenFile::file(node, descriptor), flags))
-    }
-
-    fn opened(&self, file: OpenFile, flags: OFlags) -> Opened {
+    /// Enters an open file.
+    pub(super) fn opened(&self, node: NodeId, file: Descriptor, flags: OFlags) -> Opened {
         let mut reply = OpenReplyFlags::empty();
         reply.set(OpenReplyFlags::DIRECT_IO, self.config.direct_io());
         reply.set(OpenReplyFlags::KEEP_CACHE, self.config.cache == CachePolicy::Always);
         // Nothing can be waiting to be flushed: that saves a request for each file that is only read.
         reply.set(OpenReplyFlags::NOFLUSH, flags & OFlags::RWMODE == OFlags::RDONLY);
-        Opened { handle: Some(self.handles.insert(file)), flags: reply }
+        let handle = self.handles.insert(OpenFile::file(node, file));
+        Opened { handle: Some(handle), flags: reply }
     }
 
     /// What the guest's `open(2)` flags mean on the host.

@@ -7,7 +7,8 @@ use fuse::abi::InitFlags;
 use fuse::errno;
 
 use super::Passthrough;
-use super::config::{CachePolicy, Config, Negotiation};
+use super::config::{CachePolicy, Negotiation};
+use crate::sys;
 
 /// Used wherever the guest has them.
 const ALWAYS: InitFlags = InitFlags::ASYNC_READ
@@ -50,14 +51,19 @@ impl Passthrough {
         wanted.set(InitFlags::WRITEBACK_CACHE, config.writeback);
         wanted.set(InitFlags::DIRECT_IO_ALLOW_MMAP, config.allow_mmap);
         wanted.set(InitFlags::CACHE_SYMLINKS, config.cache != CachePolicy::Never);
+        wanted.set(InitFlags::HANDLE_KILLPRIV_V2, config.killpriv_v2.is_none());
         wanted |= negotiate(
             offered,
             InitFlags::SUBMOUNTS,
-            if config.announce_submounts { Negotiation::Auto } else { Negotiation::Never },
+            auto(config.announce_submounts),
             "--announce-submounts",
         )?;
-        wanted |=
-            negotiate(offered, InitFlags::HANDLE_KILLPRIV_V2, killpriv(config), "--killpriv-v2")?;
+        wanted |= negotiate(
+            offered,
+            InitFlags::HANDLE_KILLPRIV_V2,
+            auto(config.killpriv_v2 == Some(true)),
+            "--killpriv-v2",
+        )?;
         wanted |= negotiate(
             offered,
             InitFlags::POSIX_ACL | InitFlags::DONT_MASK | InitFlags::SETXATTR_EXT,
@@ -76,14 +82,14 @@ impl Passthrough {
         self.inodes.clear();
         self.descriptors.shed();
         self.session.set(InitFlags::empty());
+        // A guest that knew a million inodes leaves much behind, and the next one may never need it.
+        sys::release_memory();
     }
 }
 
-fn killpriv(config: &Config) -> Negotiation {
-    match config.killpriv_v2 {
-        Some(false) => Negotiation::Never,
-        Some(true) | None => Negotiation::Auto,
-    }
+/// How an option is negotiated that can only be asked for.
+fn auto(wanted: bool) -> Negotiation {
+    if wanted { Negotiation::Auto } else { Negotiation::Never }
 }
 
 /// `flags`, if they are to be used with this guest: all of them or none.

@@ -135,9 +135,8 @@ fn unlinked_inodes_are_limited() {
 }
 
 fn handles_work(share: &Share) -> bool {
-    let work = share.fs.inodes.get(NodeId::ROOT).unwrap().mount.has_handles();
-    if !work {
+    if !share.has_handles() {
         eprintln!("skipped: no file handles here");
     }
-    work
+    share.has_handles()
 }

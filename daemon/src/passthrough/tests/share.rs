@@ -96,6 +96,11 @@ impl Share {
         Some(Self { fs, dir })
     }
 
+    /// Whether inodes are kept by file handle.
+    pub(super) fn has_handles(&self) -> bool {
+        self.fs.inodes.get(NodeId::ROOT).expect("a root").mount.has_handles()
+    }
+
     /// A path in the shared directory, on the host.
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join("share").join(name)

@@ -46,6 +46,31 @@ fn without_handles_where_they_are_mandatory() {
 }
 
 #[test]
+fn without_the_privilege_that_handles_need() {
+    if !super::share::is_root() {
+        return;
+    }
+    let dir = TempDir::new().unwrap();
+    std::thread::scope(|scope| {
+        // Capabilities belong to the thread.
+        scope.spawn(|| {
+            let held = rustix::thread::capabilities(None).unwrap();
+            let effective = held.effective - rustix::thread::CapabilitySet::DAC_READ_SEARCH;
+            let without = rustix::thread::CapabilitySets { effective, ..held };
+            rustix::thread::set_capabilities(None, without).unwrap();
+            let config = |inode_file_handles| Config {
+                shared_dir: dir.path().to_owned(),
+                inode_file_handles,
+                ..Config::default()
+            };
+            let error = Passthrough::new(config(InodeFileHandles::Mandatory)).unwrap_err();
+            assert!(error.to_string().contains("CAP_DAC_READ_SEARCH"), "{error}");
+            assert!(Passthrough::new(config(InodeFileHandles::Prefer)).is_ok());
+        });
+    });
+}
+
+#[test]
 fn a_link_to_a_directory_will_do() {
     let dir = TempDir::new().unwrap();
     std::fs::create_dir(dir.path().join("dir")).unwrap();
