@@ -86,7 +86,7 @@ impl Set<'_> {
             self.marked = at;
             let slot = self.slots.as_slice()[at];
             let word = self.line.unmark(self.words, at, slot);
-            if alone(self.announced[at], word) {
+            if alone(self.announced[at], word) && !self.words.is_lost() {
                 published.words[at] = word;
             }
         }

@@ -81,8 +81,8 @@ fn neither_of_two_changes_at_once_vouches() {
     let words = Words::new(&slots);
     let first = Change::announce(words, Line::unrecorded(), [slot(0)].into());
     let second = Change::announce(words, Line::unrecorded(), [slot(0)].into());
-    let (_, first) = first.finish(|| ());
-    let (_, second) = second.finish(|| ());
+    let ((), first) = first.finish(|| ());
+    let ((), second) = second.finish(|| ());
     assert_eq!(first.snapshot(slot(0)), Snapshot::NOT_COVERED);
     assert_eq!(second.snapshot(slot(0)), Snapshot::NOT_COVERED);
 }
@@ -91,7 +91,7 @@ fn neither_of_two_changes_at_once_vouches() {
 fn a_change_vouches_only_for_its_own_slots() {
     let slots = table(2);
     let change = Change::announce(Words::new(&slots), Line::unrecorded(), [slot(0)].into());
-    let (_, published) = change.finish(|| ());
+    let ((), published) = change.finish(|| ());
     assert_eq!(published.snapshot(slot(1)), Snapshot::NOT_COVERED);
 }
 
@@ -99,7 +99,7 @@ fn a_change_vouches_only_for_its_own_slots() {
 fn a_wrap_to_zero_vouches_for_nothing() {
     let slots = [SharedU64::new(SlotWord::new((1 << 48) - 1, 0).0)];
     let change = Change::announce(Words::new(&slots), Line::unrecorded(), [slot(0)].into());
-    let (_, published) = change.finish(|| ());
+    let ((), published) = change.finish(|| ());
     assert_eq!(published.snapshot(slot(0)), Snapshot::NOT_COVERED);
 }
 

@@ -17,3 +17,24 @@ pub trait Clock: Debug + Send + Sync {
     /// Wakes everybody who waits for `word`.
     fn wake(&self, word: &SharedU64);
 }
+
+/// The machine's monotonic clock, and futexes.
+#[cfg(not(loom))]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+#[cfg(not(loom))]
+impl Clock for SystemClock {
+    fn now(&self) -> Duration {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec as u32)
+    }
+
+    fn wait(&self, word: &SharedU64, seen: u64, at_most: Duration) {
+        crate::sys::futex_wait(word, seen, at_most);
+    }
+
+    fn wake(&self, word: &SharedU64) {
+        crate::sys::futex_wake(word);
+    }
+}

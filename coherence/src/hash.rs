@@ -67,7 +67,7 @@ pub const BUCKET_SLOTS: u32 = 4;
 
 /// Buckets that lie in the header.
 const FIRST_BUCKET: u32 = FIRST_SLOT / BUCKET_SLOTS;
-const _: () = assert!(FIRST_SLOT % BUCKET_SLOTS == 0);
+const _: () = assert!(FIRST_SLOT.is_multiple_of(BUCKET_SLOTS));
 
 /// What is hashed, so that an inode and a name never feed the hash the same bytes.
 #[derive(Clone, Copy)]
@@ -133,7 +133,7 @@ impl Placement {
     /// Scales a hash to the buckets behind the header (multiply and shift: no division, no bias worth the name).
     fn bucket(&self, hash: u64) -> u32 {
         let range = u64::from(self.buckets - FIRST_BUCKET);
-        FIRST_BUCKET + (u128::from(hash) * u128::from(range) >> 64) as u32
+        FIRST_BUCKET + ((u128::from(hash) * u128::from(range)) >> 64) as u32
     }
 }
 

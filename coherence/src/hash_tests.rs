@@ -54,6 +54,7 @@ proptest! {
     }
 }
 
+#[allow(clippy::cast_precision_loss, reason = "counts of a million")]
 /// Pearson's statistic of `counts` against the uniform distribution, scaled to a standard normal deviate.
 fn deviation(counts: &[u32]) -> f64 {
     let total: u64 = counts.iter().map(|&n| u64::from(n)).sum();

@@ -104,15 +104,6 @@ impl<'a> Line<'a> {
         Self { entries: &[], incarnation: Incarnation(1) }
     }
 
-    pub(crate) const fn incarnation(self) -> Incarnation {
-        self.incarnation
-    }
-
-    /// The words themselves.
-    pub(crate) const fn entries(self) -> &'a [SharedU64] {
-        self.entries
-    }
-
     /// Announces `slot` and records it in entry `at`.
     pub(crate) fn mark(self, words: Words<'_>, at: usize, slot: SlotIndex) -> SlotWord {
         // Relaxed: the announce behind it has release order, so it cannot come first.

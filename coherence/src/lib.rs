@@ -13,6 +13,8 @@
 //! - the OS part (not in loom models): files, mappings, locks, and [`Engine`], which puts it all together.
 
 #![deny(unsafe_code)]
+// The OS part, which loom models leave out, uses the rest.
+#![cfg_attr(loom, allow(dead_code))]
 
 #[macro_use]
 #[doc(hidden)]
@@ -33,13 +35,40 @@ mod words;
 #[cfg(loom)]
 pub mod models;
 
+// The OS part.
+#[cfg(not(loom))]
+mod engine;
+#[cfg(not(loom))]
+mod holds;
+#[cfg(not(loom))]
+mod host;
+#[cfg(not(loom))]
+mod proc;
+#[cfg(not(loom))]
+mod region;
+#[cfg(not(loom))]
+mod sys;
+#[cfg(not(loom))]
+mod table;
+
 pub use change::{Change, Published};
 pub use clock::Clock;
+#[cfg(not(loom))]
+pub use clock::SystemClock;
+#[cfg(not(loom))]
+pub use engine::{
+    AnnounceError, AttachError, Engine, GuestAccess, Hold, Keeper, NameGuard, NoWorker, Options,
+    Tick, Worker,
+};
 pub use hash::{Identity, InodeKey, InodeSlots};
+#[cfg(not(loom))]
+pub use host::{HostFileError, host_path};
 pub use ledger::Incarnation;
 pub use names::PATIENCE;
 pub use observe::Observation;
 pub use reap::Reaped;
 pub use shm_layout::{Snapshot, Stamp, TableId};
 pub use slots::{SlotIndex, SlotSet};
+#[cfg(not(loom))]
+pub use table::{DEFAULT_WORDS, FileError, TableError, View};
 pub use words::Words;

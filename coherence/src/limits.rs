@@ -15,6 +15,9 @@ pub const MAX_CHANGE_SLOTS: usize = 8;
 /// Slots that one daemon may keep busy for long (writable DAX mappings), each counted once however often it is held.
 pub const MAX_HOLDS: usize = 4096;
 
+/// Slots that one daemon may keep busy because it changed a name without its lock.
+pub const MAX_LINGERING: usize = 512;
+
 /// Name locks. Two names share one when their slots fall on the same stripe.
 pub const NAME_STRIPES: usize = 1024;
 

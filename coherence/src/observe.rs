@@ -30,6 +30,8 @@ impl Words<'_> {
     pub fn observe_all<const N: usize>(self, slots: [SlotIndex; N]) -> Observation<N> {
         let snapshots = slots.map(|slot| snapshot(slot, self.observe(slot)));
         observe_fence();
+        // Asked afterwards: a page that is gone shows zeroes.
+        let snapshots = if self.is_lost() { [Snapshot::NOT_COVERED; N] } else { snapshots };
         Observation { snapshots }
     }
 }

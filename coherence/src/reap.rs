@@ -58,6 +58,19 @@ impl Reaper<'_> {
         reaped
     }
 
+    /// Gives up the entries of `dead` in `entries`: only their maker knew when to take the marks back.
+    pub(crate) fn abandon(self, entries: &[SharedU64], dead: Incarnation) -> Reaped {
+        let mut reaped = Reaped::default();
+        for word in entries {
+            // Acquire: as in `line`.
+            let seen = word.load(Acquire);
+            if let Some(entry) = Entry::decode(seen).filter(|e| e.incarnation == dead) {
+                reaped.doubtful += u64::from(self.leave(word, seen, entry.slot));
+            }
+        }
+        reaped
+    }
+
     /// Claims a HELD entry, then publishes its slot.
     fn finish(self, word: &SharedU64, seen: u64, slot: SlotIndex) -> bool {
         self.own.intend(0, slot);
@@ -96,17 +109,17 @@ impl Reaper<'_> {
             if entry.state != State::Claimed {
                 // One in doubt: the slot at the record, unless every slot was marked and none is being unmarked.
                 let claimed = entry.with(State::Claimed).encode();
-                match self.words.slot(entry.slot) {
-                    Some(_) => {
-                        reaped.doubtful += u64::from(self.doubt(record, seen, claimed, entry.slot))
-                    }
-                    None => _ = claim(record, seen, claimed),
+                if self.words.slot(entry.slot).is_some() {
+                    let left = self.doubt(record, seen, claimed, entry.slot);
+                    reaped.doubtful += u64::from(left);
+                } else {
+                    claim(record, seen, claimed);
                 }
                 continue;
             }
             let Some(last) = entry.slot.checked_sub(1).and_then(|s| self.words.slot(s)) else {
                 // No marked slot is left.
-                let _ = claim(record, seen, FREE);
+                claim(record, seen, FREE);
                 continue;
             };
             self.own.intend(0, last);

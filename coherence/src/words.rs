@@ -12,13 +12,29 @@ use crate::slots::SlotIndex;
 #[derive(Clone, Copy, Debug)]
 pub struct Words<'a> {
     slots: &'a [SharedU64],
+    /// Not zero once pages of the table are gone; none for words that cannot go.
+    lost: Option<&'a SharedU64>,
 }
 
 impl<'a> Words<'a> {
     /// `slots[0]` is slot [`FIRST_SLOT`].
     #[must_use]
     pub const fn new(slots: &'a [SharedU64]) -> Self {
-        Self { slots }
+        Self { slots, lost: None }
+    }
+
+    /// As [`Self::new`], for slots whose memory may go: `lost` says so when it is not zero.
+    #[must_use]
+    pub const fn of_file(slots: &'a [SharedU64], lost: &'a SharedU64) -> Self {
+        Self { slots, lost: Some(lost) }
+    }
+
+    /// Whether pages of the table were gone when they were looked at. Then nothing vouches for anything.
+    #[inline]
+    #[must_use]
+    pub fn is_lost(self) -> bool {
+        // Acquire: set, on the thread that lost the page, before that thread went on.
+        self.lost.is_some_and(|lost| lost.load(Acquire) != 0)
     }
 
     /// The index behind the last slot: how many words the table has, header included.

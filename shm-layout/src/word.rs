@@ -35,6 +35,7 @@ impl SharedU64 {
 
     /// Reads the word.
     #[inline]
+    #[must_use]
     pub fn load(&self, order: Ordering) -> u64 {
         self.0.load(order)
     }
@@ -47,6 +48,7 @@ impl SharedU64 {
 
     /// Adds, wrapping; returns the word as it was.
     #[inline]
+    #[cfg_attr(loom, expect(clippy::must_use_candidate, reason = "loom's atomics look pure"))]
     pub fn fetch_add(&self, value: u64, order: Ordering) -> u64 {
         self.0.fetch_add(value, order)
     }

@@ -13,77 +13,59 @@ use crate::slots::SlotSet;
 
 pub(super) fn models() -> Vec<Model> {
     vec![
-        Model {
-            name: "stale hit after publish",
-            promise: "a hit is what the host would answer, from the change's first effect on",
-            body: stale_hit,
-            variants: 1,
-            preemptions: None,
-            mutations: &[
-                Rule::SkipAnnounce,
-                Rule::AnnounceFence,
-                Rule::PublishFirst,
-                Rule::PublishRelaxed,
-                Rule::ReadBeforeObserve,
-                Rule::ObserveFence,
-            ],
-        },
-        Model {
-            name: "caching while busy",
-            promise: "what is read during a change is not kept",
-            body: caching_while_busy,
-            variants: 1,
-            preemptions: None,
-            mutations: &[Rule::StampBusy, Rule::AnnounceFence],
-        },
-        Model {
-            name: "two announcers, one slot",
-            promise: "nobody's publish ends another's change; the slot is idle when both are over",
-            body: two_announcers,
-            variants: 1,
-            preemptions: Some(2),
-            mutations: &[Rule::SkipAnnounce, Rule::StampBusy],
-        },
-        Model {
-            name: "stamp of one's own change",
-            promise: "a change stamps its reply only where it was alone",
-            body: own_stamp,
-            variants: 1,
-            preemptions: None,
-            mutations: &[Rule::StampNotAlone, Rule::AnnounceFence, Rule::PublishRelaxed],
-        },
-        Model {
-            name: "rename over two slots",
-            promise: "no guest finds neither name",
-            body: rename,
-            variants: 1,
-            preemptions: None,
-            mutations: &[Rule::AnnounceHalf, Rule::AnnounceFence],
-        },
-        Model {
-            name: "sweep against observe",
-            promise: "nothing observed before a sweep counts after it",
-            body: sweep,
-            variants: 1,
-            preemptions: None,
-            mutations: &[Rule::AdvanceRelaxed, Rule::ReadBeforeObserve, Rule::ObserveFence],
-        },
-        Model {
-            name: "generation wrap",
-            promise: "a wrapped generation is a moved word; an untouched one vouches for nothing",
-            body: wrap,
-            variants: 1,
-            preemptions: None,
-            mutations: &[Rule::CompareByOrder, Rule::SkipAnnounce],
-        },
-        Model {
-            name: "busy saturation",
-            promise: "a full count neither carries into the generation nor falls to idle",
-            body: saturation,
-            variants: 1,
-            preemptions: Some(3),
-            mutations: &[Rule::AnnounceCarries, Rule::PublishUnsticks],
-        },
+        Model::new(
+            "stale hit after publish",
+            "a hit is what the host would answer, from the change's first effect on",
+            stale_hit,
+        )
+        .breaking(&[
+            Rule::SkipAnnounce,
+            Rule::AnnounceFence,
+            Rule::PublishFirst,
+            Rule::PublishRelaxed,
+            Rule::ReadBeforeObserve,
+            Rule::ObserveFence,
+        ]),
+        Model::new(
+            "caching while busy",
+            "what is read during a change is not kept",
+            caching_while_busy,
+        )
+        .breaking(&[Rule::StampBusy, Rule::AnnounceFence]),
+        Model::new(
+            "two announcers, one slot",
+            "nobody's publish ends another's change; the slot is idle when both are over",
+            two_announcers,
+        )
+        .preemptions(2)
+        .breaking(&[Rule::SkipAnnounce, Rule::StampBusy]),
+        Model::new(
+            "stamp of one's own change",
+            "a change stamps its reply only where it was alone",
+            own_stamp,
+        )
+        .breaking(&[Rule::StampNotAlone, Rule::AnnounceFence, Rule::PublishRelaxed]),
+        Model::new("rename over two slots", "no guest finds neither name", rename)
+            .breaking(&[Rule::AnnounceHalf, Rule::AnnounceFence]),
+        Model::new(
+            "sweep against observe",
+            "nothing observed before a sweep counts after it",
+            sweep,
+        )
+        .breaking(&[Rule::AdvanceRelaxed, Rule::ReadBeforeObserve, Rule::ObserveFence]),
+        Model::new(
+            "generation wrap",
+            "a wrapped generation is a moved word; an untouched one vouches for nothing",
+            wrap,
+        )
+        .breaking(&[Rule::CompareByOrder, Rule::SkipAnnounce]),
+        Model::new(
+            "busy saturation",
+            "a full count neither carries into the generation nor falls to idle",
+            saturation,
+        )
+        .preemptions(3)
+        .breaking(&[Rule::AnnounceCarries, Rule::PublishUnsticks]),
     ]
 }
 

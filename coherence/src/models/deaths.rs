@@ -17,46 +17,36 @@ use crate::slots::SlotSet;
 
 pub(super) fn models() -> Vec<Model> {
     vec![
-        Model {
-            name: "two reapers, live announcer",
-            promise: "a dead mark is taken back once: the live one stays",
-            body: two_reapers,
-            variants: 1,
-            preemptions: None,
-            mutations: &[Rule::ReapWithoutClaim],
-        },
-        Model {
-            name: "death at every step",
-            promise: "each mark is finished, or in doubt and counted; none is taken back twice",
-            body: death,
-            variants: STEPS_OF_A_CHANGE,
-            preemptions: None,
-            mutations: &[Rule::ReapIntent, Rule::PublishHeld],
-        },
-        Model {
-            name: "reaper dies too",
-            promise: "a second reaper finishes the first one's work",
-            body: dead_reaper,
-            variants: STEPS_OF_A_REAP,
-            preemptions: None,
-            mutations: &[Rule::ReapIntent],
-        },
-        Model {
-            name: "frozen reaper, next life",
-            promise: "a reaper that wakes late leaves the row's next daemon alone",
-            body: next_life,
-            variants: 1,
-            preemptions: None,
-            mutations: &[Rule::ReapAnyIncarnation],
-        },
-        Model {
-            name: "pass dies at every step",
-            promise: "a table marked as a whole comes free but for one counted slot",
-            body: dead_pass,
-            variants: STEPS_OF_A_PASS,
-            preemptions: Some(2),
-            mutations: &[Rule::ReapWithoutClaim],
-        },
+        Model::new(
+            "two reapers, live announcer",
+            "a dead mark is taken back once: the live one stays",
+            two_reapers,
+        )
+        .breaking(&[Rule::ReapWithoutClaim]),
+        Model::new(
+            "death at every step",
+            "each mark is finished, or in doubt and counted; none is taken back twice",
+            death,
+        )
+        .variants(STEPS_OF_A_CHANGE)
+        .breaking(&[Rule::ReapIntent, Rule::PublishHeld]),
+        Model::new("reaper dies too", "a second reaper finishes the first one's work", dead_reaper)
+            .variants(STEPS_OF_A_REAP)
+            .breaking(&[Rule::ReapIntent]),
+        Model::new(
+            "frozen reaper, next life",
+            "a reaper that wakes late leaves the row's next daemon alone",
+            next_life,
+        )
+        .breaking(&[Rule::ReapAnyIncarnation]),
+        Model::new(
+            "pass dies at every step",
+            "a table marked as a whole comes free but for one counted slot",
+            dead_pass,
+        )
+        .variants(STEPS_OF_A_PASS)
+        .preemptions(2)
+        .breaking(&[Rule::ReapWithoutClaim]),
     ]
 }
 

@@ -15,22 +15,20 @@ use crate::names::{Census, NameLocks, Outcome, Owner};
 
 pub(super) fn models() -> Vec<Model> {
     vec![
-        Model {
-            name: "name lock",
-            promise: "one at a time, each sees what the last one did, nobody sleeps for ever",
-            body: exclusion,
-            variants: 1,
-            preemptions: Some(3),
-            mutations: &[Rule::LockIgnored, Rule::UnlockRelaxed],
-        },
-        Model {
-            name: "name lock of the dead",
-            promise: "two who find the owner dead do not both get its lock",
-            body: inheritance,
-            variants: 1,
-            preemptions: Some(3),
-            mutations: &[Rule::LockIgnored],
-        },
+        Model::new(
+            "name lock",
+            "one at a time, each sees what the last one did, nobody sleeps for ever",
+            exclusion,
+        )
+        .preemptions(3)
+        .breaking(&[Rule::LockIgnored, Rule::UnlockRelaxed]),
+        Model::new(
+            "name lock of the dead",
+            "two who find the owner dead do not both get its lock",
+            inheritance,
+        )
+        .preemptions(3)
+        .breaking(&[Rule::LockIgnored]),
     ]
 }
 

@@ -9,7 +9,7 @@ mod deaths;
 mod kit;
 mod locks;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Mutex;
 
 use crate::mutation::Rule;
 
@@ -30,6 +30,25 @@ pub struct Model {
     pub mutations: &'static [Rule],
 }
 
+impl Model {
+    /// All interleavings, one variant.
+    const fn new(name: &'static str, promise: &'static str, body: fn(u32)) -> Self {
+        Self { name, promise, body, variants: 1, preemptions: None, mutations: &[] }
+    }
+
+    const fn variants(self, variants: u32) -> Self {
+        Self { variants, ..self }
+    }
+
+    const fn preemptions(self, at_most: usize) -> Self {
+        Self { preemptions: Some(at_most), ..self }
+    }
+
+    const fn breaking(self, mutations: &'static [Rule]) -> Self {
+        Self { mutations, ..self }
+    }
+}
+
 /// Every model.
 #[must_use]
 pub fn all() -> Vec<Model> {
@@ -42,9 +61,13 @@ pub fn all() -> Vec<Model> {
 /// that stand in the middle of a change.
 #[must_use]
 pub fn explore(model: &Model, broken: Option<Rule>) -> u64 {
-    // Counted outside loom's sight: not `disallowed`, since no interleaving depends on it.
-    #[allow(clippy::disallowed_types)]
-    static EXECUTIONS: AtomicU64 = AtomicU64::new(0);
+    // Out of loom's sight: no interleaving depends on it.
+    static EXECUTIONS: Mutex<u64> = Mutex::new(0);
+    let count = |more| {
+        let mut executions = EXECUTIONS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *executions += more;
+        *executions
+    };
     crate::mutation::break_rule(broken);
     for variant in 0..model.variants {
         let mut builder = loom::model::Builder::new();
@@ -52,11 +75,11 @@ pub fn explore(model: &Model, broken: Option<Rule>) -> u64 {
         builder.max_branches = 10_000;
         let body = model.body;
         builder.check(move || {
-            EXECUTIONS.fetch_add(1, Ordering::Relaxed);
+            count(1);
             body(variant);
         });
     }
-    EXECUTIONS.load(Ordering::Relaxed)
+    count(0)
 }
 
 /// Exit status of a process in which a model found its promise broken.

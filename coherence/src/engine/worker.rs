@@ -1,0 +1,203 @@
+//! A thread that changes things.
+
+use std::sync::Arc;
+
+use super::{Engine, Lingering};
+use crate::change::Change;
+use crate::holds::{Full, HoldKind};
+use crate::host::RowField;
+use crate::limits::MAX_WORKERS;
+use crate::names::{Outcome, Owner};
+use crate::pass::Pass;
+use crate::slots::{SlotIndex, SlotSet};
+
+/// The right to have one change in progress, and the place in the ledger where it stands. One for each thread.
+#[derive(Debug)]
+pub struct Worker {
+    engine: Arc<Engine>,
+    index: usize,
+}
+
+/// Every worker of the daemon is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("more than {} threads that change files; use fewer queues or a smaller thread pool", MAX_WORKERS - 1)]
+pub struct NoWorker;
+
+/// Why nothing was announced. Nothing may be changed then.
+#[derive(Debug, thiserror::Error)]
+pub enum AnnounceError {
+    /// The table's pages are gone ([`Engine::is_lost`]).
+    #[error("the version table was cut short or ran out of memory; restart the daemon")]
+    Lost,
+    /// No memory for the table's pages.
+    #[error("no memory for the version table: {0}")]
+    Memory(std::io::Error),
+    /// More slots are held busy than the ledger has room for.
+    #[error("too many files are mapped for writing")]
+    TooManyHolds,
+}
+
+impl From<Full> for AnnounceError {
+    fn from(_: Full) -> Self {
+        Self::TooManyHolds
+    }
+}
+
+impl Worker {
+    pub(super) fn new(engine: Arc<Engine>, index: usize) -> Self {
+        Self { engine, index }
+    }
+
+    /// The engine that it works for.
+    #[must_use]
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// Marks `slots` busy: the change may begin, and lasts until the result is dropped. For changes of names there is
+    /// [`Self::lock_names`].
+    ///
+    /// # Errors
+    /// [`AnnounceError`]; then the change must not be made.
+    pub fn announce(&mut self, slots: SlotSet) -> Result<Change<'_>, AnnounceError> {
+        self.engine.announce(self.index, slots)
+    }
+
+    /// Locks the names with these entry slots, before what they mean is looked up.
+    ///
+    /// Waits for other changes of the same names, at the longest [`crate::PATIENCE`] for each. Whoever has the lock
+    /// longer than that (a frozen daemon, a disk that hangs) is passed by, and the change is made with nobody caching
+    /// anything meanwhile.
+    pub fn lock_names<const N: usize>(&mut self, entries: [SlotIndex; N]) -> NameGuard<'_> {
+        const { assert!(N <= MAX_NAMES, "no operation changes more names") };
+        let names = self.engine.names();
+        let mut stripes = [None; MAX_NAMES];
+        for (stripe, entry) in stripes.iter_mut().zip(entries) {
+            *stripe = Some(names.stripe(entry));
+        }
+        // In ascending order, each once: two workers never wait for each other.
+        stripes.sort_unstable();
+        if stripes[0] == stripes[1] {
+            stripes[0] = None;
+        }
+        let mut guard =
+            NameGuard { worker: self, locked: [None; MAX_NAMES], overdue: [None; MAX_NAMES] };
+        for (at, stripe) in stripes.into_iter().enumerate() {
+            if let Some(stripe) = stripe {
+                guard.lock(at, stripe);
+            }
+        }
+        guard
+    }
+
+    fn owner(&self) -> Owner {
+        Owner {
+            incarnation: self.engine.who,
+            row: self.engine.row as u16,
+            worker: self.index as u8,
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.engine.return_worker(self.index);
+    }
+}
+
+impl Engine {
+    fn announce(&self, worker: usize, slots: SlotSet) -> Result<Change<'_>, AnnounceError> {
+        let area = self.area(worker);
+        area.count_change();
+        let change = Change::announce(self.words(), area.line(self.who), slots);
+        // Asked afterwards: a mark on a page that is gone warns nobody.
+        if self.is_lost() { Err(AnnounceError::Lost) } else { Ok(change) }
+    }
+
+    /// Marks everything.
+    fn announce_all(&self, worker: usize) -> Result<Change<'_>, AnnounceError> {
+        self.table.back_all().map_err(AnnounceError::Memory)?;
+        let area = self.area(worker);
+        area.count_change();
+        let change = Change::of_everything(Pass::mark_all(self.words(), area.record(self.who)));
+        if self.is_lost() { Err(AnnounceError::Lost) } else { Ok(change) }
+    }
+
+    /// Ends the lingering of slots whose names are in order again.
+    pub(super) fn settle_lingering(&self) {
+        self.lingering.lock().retain(|l| {
+            let still = self.names().is_owned_by(l.stripe, l.owner);
+            if !still {
+                self.drop_hold(&l.slots);
+            }
+            still
+        });
+    }
+}
+
+/// RENAME's.
+const MAX_NAMES: usize = 2;
+
+/// Names that nobody else changes for as long as this value lives: look up what they mean, [`NameGuard::announce`],
+/// change, publish, drop.
+#[derive(Debug)]
+#[must_use = "dropping it at once releases the names"]
+pub struct NameGuard<'w> {
+    worker: &'w mut Worker,
+    locked: [Option<usize>; MAX_NAMES],
+    /// Stripes that were not had, with who had them.
+    overdue: [Option<(usize, Owner)>; MAX_NAMES],
+}
+
+impl NameGuard<'_> {
+    fn lock(&mut self, at: usize, stripe: usize) {
+        let (engine, me) = (&self.worker.engine, self.worker.owner());
+        match engine.names().lock(stripe, me, &*engine.clock, &engine.registry()) {
+            Outcome::Locked => self.locked[at] = Some(stripe),
+            Outcome::Overdue(owner) => {
+                tracing::warn!(
+                    stripe,
+                    row = owner.row,
+                    "a name lock was kept too long: going on without it"
+                );
+                engine.own_row().count(RowField::GivenUp, 1);
+                self.overdue[at] = Some((stripe, owner));
+            }
+        }
+    }
+
+    /// Whether every name is locked.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.overdue.iter().all(Option::is_none)
+    }
+
+    /// As [`Worker::announce`], for a change of the locked names.
+    ///
+    /// When a lock was not had, what the names mean may change under this change, and the other way round. Then
+    /// everything is marked for as long as the change lasts, and its own slots stay busy until whoever has the lock is
+    /// done: what that one changes unawares can only be what such a change has put under the name.
+    ///
+    /// # Errors
+    /// As for [`Worker::announce`].
+    pub fn announce(&mut self, slots: SlotSet) -> Result<Change<'_>, AnnounceError> {
+        let worker = &*self.worker;
+        if self.is_complete() {
+            return worker.engine.announce(worker.index, slots);
+        }
+        for &(stripe, owner) in self.overdue.iter().flatten() {
+            worker.engine.take_hold(&slots, HoldKind::Lingering)?;
+            worker.engine.lingering.lock().push(Lingering { stripe, owner, slots });
+        }
+        worker.engine.announce_all(worker.index)
+    }
+}
+
+impl Drop for NameGuard<'_> {
+    fn drop(&mut self) {
+        let (engine, me) = (&self.worker.engine, self.worker.owner());
+        for &stripe in self.locked.iter().flatten() {
+            engine.names().unlock(stripe, me, &*engine.clock);
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Where everything stands in the host-only file, as word numbers.
+
+use shm_layout::WORD_LEN;
+
+use crate::limits::{
+    MAX_CHANGE_SLOTS, MAX_DAEMONS, MAX_HOLDS, MAX_LEAKS, MAX_LINGERING, MAX_WORKERS, NAME_STRIPES,
+};
+
+/// Words of a page; the parts begin at page boundaries.
+const PAGE: usize = 512;
+
+/// Words of a cache line: what different workers write never shares one.
+pub(crate) const LINE: usize = 8;
+
+/// Fields of the first page.
+pub(crate) mod field {
+    pub(crate) const MAGIC: usize = 0;
+    pub(crate) const VERSION: usize = 1;
+    pub(crate) const ID: usize = 2;
+    pub(crate) const KEY: usize = 4;
+    /// Incarnations given out.
+    pub(crate) const INCARNATIONS: usize = 8;
+    /// Leaks that the list has no room for.
+    pub(crate) const LEAK_OVERFLOW: usize = 9;
+}
+
+/// Leaked slots.
+pub(crate) const LEAKS: usize = PAGE;
+
+/// Who is in which row: an incarnation each, all together, so that looking for daemons touches no row.
+pub(crate) const DIRECTORY: usize = LEAKS + MAX_LEAKS;
+
+/// Name locks, a cache line each.
+pub(super) const NAMES: usize = DIRECTORY + MAX_DAEMONS.next_multiple_of(PAGE);
+pub(super) const NAME_STEP: usize = LINE;
+
+/// The rows.
+pub(crate) const ROWS: usize = NAMES + NAME_STRIPES * NAME_STEP;
+
+/// Words of a worker's part of a row: a cache line of ledger entries, then its pass record and counters.
+pub(crate) const WORKER_WORDS: usize = 2 * LINE;
+
+/// Within a row: what the daemon is, its workers, its holds.
+pub(crate) const ROW_WORKERS: usize = PAGE;
+pub(crate) const ROW_HOLDS: usize = ROW_WORKERS + MAX_WORKERS * WORKER_WORDS;
+pub(crate) const ROW_WORDS: usize = ROW_HOLDS + MAX_HOLDS + MAX_LINGERING;
+
+/// Words of the file.
+pub(crate) const WORDS: usize = ROWS + MAX_DAEMONS * ROW_WORDS;
+
+const _: () = {
+    assert!(MAX_CHANGE_SLOTS == LINE, "a change's entries are one cache line");
+    let parts = [LEAKS, DIRECTORY, NAMES, ROWS, ROW_WORDS];
+    let mut i = 0;
+    while i < parts.len() {
+        assert!(parts[i].is_multiple_of(PAGE));
+        i += 1;
+    }
+};
+
+/// The first word of row `index`.
+pub(crate) const fn row_base(index: usize) -> usize {
+    ROWS + index * ROW_WORDS
+}
+
+/// The byte whose lock keeps row `index` alive.
+pub(super) const fn row_byte(index: usize) -> u64 {
+    (row_base(index) * WORD_LEN) as u64
+}

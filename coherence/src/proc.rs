@@ -1,0 +1,76 @@
+//! Which process is which: a pid means something only with the moment it began.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+
+use rustix::fs::{Mode, OFlags};
+
+/// A process, told apart from others that had its pid before or will have it later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ProcessId {
+    /// Its pid, in this process's pid namespace.
+    pub(crate) pid: i32,
+    /// When it began, in clock ticks since boot.
+    pub(crate) started: u64,
+}
+
+/// `/proc`, opened once: a sandbox may hide it later.
+#[derive(Debug)]
+pub(crate) struct Proc {
+    directory: Option<File>,
+    /// Inode number of this process's pid namespace, or 0.
+    pub(crate) pid_namespace: u64,
+}
+
+impl Proc {
+    pub(crate) fn open() -> Self {
+        let pid_namespace = std::fs::metadata("/proc/self/ns/pid").map_or(0, |m| m.ino());
+        Self { directory: File::open("/proc").ok(), pid_namespace }
+    }
+
+    /// The process that has `pid` now.
+    pub(crate) fn find(&self, pid: i32) -> Option<ProcessId> {
+        let directory = self.directory.as_ref()?;
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let fd = rustix::fs::openat(directory, format!("{pid}/stat"), flags, Mode::empty()).ok()?;
+        let mut stat = String::new();
+        File::from(fd).read_to_string(&mut stat).ok()?;
+        Some(ProcessId { pid, started: started(&stat)? })
+    }
+
+    /// Whether the process is certainly gone.
+    pub(crate) fn is_gone(&self, process: ProcessId) -> bool {
+        // Without /proc nothing is certain.
+        self.directory.is_some() && self.find(process.pid) != Some(process)
+    }
+}
+
+/// Field 22 of `/proc/PID/stat`. The second field, the command in parentheses, may hold anything.
+fn started(stat: &str) -> Option<u64> {
+    const FIELDS_AFTER_COMMAND: usize = 20;
+    let (_, after_command) = stat.rsplit_once(')')?;
+    after_command.split_whitespace().nth(FIELDS_AFTER_COMMAND - 1)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_found_and_its_predecessor_is_gone() {
+        let proc = Proc::open();
+        let me = proc.find(std::process::id() as i32).unwrap();
+        assert!(me.started > 0 && !proc.is_gone(me));
+        assert!(proc.is_gone(ProcessId { started: me.started - 1, ..me }));
+        assert!(proc.is_gone(ProcessId { pid: i32::MAX, started: 1 }));
+        assert_ne!(proc.pid_namespace, 0);
+    }
+
+    #[test]
+    fn a_command_may_hold_anything() {
+        let stat = "7 (a) b (c) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4242 20 21";
+        assert_eq!(started(stat), Some(4242));
+        assert_eq!(started("7 (a"), None);
+    }
+}
