@@ -68,9 +68,11 @@ impl Passthrough {
         };
         self.label(file.as_fd(), &create.extensions)?;
         let (entry, opened) = self.created(&parent, Descriptor::new(file, permit), create)?;
-        if let Some(inode) = self.inodes.get(NodeId(entry.nodeid)) {
-            // It has no name, so a handle may mean nothing once the file is closed; and LINK may come after that.
-            self.descriptors.hold_unlinked(&inode);
+        // LINK may come after the file is closed.
+        if let Some(inode) = self.inodes.get(NodeId(entry.nodeid))
+            && let Ok(fd) = self.descriptors.path_fd(&inode)
+        {
+            self.descriptors.hold_unlinked(&inode, fd);
         }
         Ok((entry, opened))
     }

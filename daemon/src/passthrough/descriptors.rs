@@ -135,11 +135,13 @@ impl Descriptors {
         PathFd::Shared(descriptor)
     }
 
-    /// Keeps an inode usable that is about to lose a name, maybe its last: its handle may mean nothing then. When there
-    /// is no room for more such inodes, this one answers `ESTALE` later, unless it is open.
-    pub(super) fn hold_unlinked(&self, inode: &Arc<Inode>) {
-        let Ok(PathFd::Shared(descriptor)) = self.path_fd(inode) else { return };
-        if let Some(permit) = self.unlinked.take() {
+    /// Keeps `inode`, which has no name any more and is open as `fd`: its handle may mean nothing once the descriptor is
+    /// closed, yet the guest may have it as a working directory or by `O_PATH`. When there is no room for more such
+    /// inodes, this one answers `ESTALE` later, unless it is open.
+    pub(super) fn hold_unlinked(&self, inode: &Inode, fd: PathFd) {
+        if let PathFd::Shared(descriptor) = fd
+            && let Some(permit) = self.unlinked.take()
+        {
             inode.hold_unlinked(descriptor, permit);
         }
     }

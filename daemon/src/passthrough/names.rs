@@ -11,7 +11,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags};
 use rustix::path::DecInt;
 
 use super::credentials::{Checks, Credentials};
-use super::inode::Inode;
+use super::inode::{Inode, PathFd};
 use super::lookup::Found;
 use super::stat::{decode_device, stat};
 use super::{Passthrough, open_beneath, thread};
@@ -120,10 +120,10 @@ impl Passthrough {
     pub(super) fn do_unlink(&self, parent: NodeId, name: &CStr, flags: AtFlags) -> io::Result<()> {
         let parent = self.inode(parent)?;
         let dir = self.descriptors.path_fd(&parent)?;
-        let victim = self.hold(&parent, dir.as_fd(), name);
-        let result = rustix::fs::unlinkat(&dir, name, flags);
-        settle(victim);
-        Ok(result?)
+        let victim = self.victim(&parent, dir.as_fd(), name);
+        rustix::fs::unlinkat(&dir, name, flags)?;
+        self.keep_nameless(victim);
+        Ok(())
     }
 
     pub(super) fn do_rename(
@@ -141,29 +141,31 @@ impl Passthrough {
         let victim = if flags.intersects(RenameFlags::NOREPLACE | RenameFlags::EXCHANGE) {
             None
         } else {
-            self.hold(&new_parent, new_dir.as_fd(), new_name)
+            self.victim(&new_parent, new_dir.as_fd(), new_name)
         };
-        let result = rustix::fs::renameat_with(&old_dir, old_name, &new_dir, new_name, flags);
-        settle(victim);
-        Ok(result?)
+        rustix::fs::renameat_with(&old_dir, old_name, &new_dir, new_name, flags)?;
+        self.keep_nameless(victim);
+        Ok(())
     }
 
-    /// If the guest knows what `name` means, opens it before it may lose its last name: afterwards its file handle opens
-    /// nothing, yet the guest may have it as a working directory or by `O_PATH`.
-    fn hold(&self, parent: &Inode, dir: BorrowedFd<'_>, name: &CStr) -> Option<Arc<Inode>> {
+    /// What `name` means, if the guest knows it, opened before it may lose its last name: afterwards its file handle
+    /// opens nothing.
+    fn victim(&self, parent: &Inode, dir: BorrowedFd<'_>, name: &CStr) -> Option<Victim> {
         let identity = parent.mount.identify_name(dir, name)?;
         let inode = self.inodes.find(&identity)?;
-        self.descriptors.hold_unlinked(&inode);
-        Some(inode)
+        let fd = self.descriptors.path_fd(&inode).ok()?;
+        Some((inode, fd))
+    }
+
+    /// Afterwards: keeps it if it has no name any more.
+    fn keep_nameless(&self, victim: Option<Victim>) {
+        if let Some((inode, fd)) = victim
+            && stat(&fd).is_ok_and(|stat| stat.nlink() == 0)
+        {
+            self.descriptors.hold_unlinked(&inode, fd);
+        }
     }
 }
 
-/// After the fact: what still has a name is found by its handle as before.
-fn settle(victim: Option<Arc<Inode>>) {
-    if let Some(inode) = victim
-        && let Some(descriptor) = inode.open_descriptor()
-        && stat(&*descriptor).is_ok_and(|stat| stat.nlink() > 0)
-    {
-        inode.release_unlinked();
-    }
-}
+/// An inode that may be about to lose its last name.
+type Victim = (Arc<Inode>, PathFd);

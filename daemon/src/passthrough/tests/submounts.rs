@@ -158,6 +158,9 @@ fn file_systems_without_handles() {
         share.create(&ROOT, dir, "new", &creation(0o644)).unwrap();
         assert_eq!(share.node("ramfs/new"), share.node("ramfs/new"));
 
+        if !share.has_handles() {
+            return;
+        }
         let shared_dir = share.path("");
         let mandatory = Config { shared_dir, ..config(Mandatory) };
         let mandatory = Passthrough::new(mandatory).unwrap();

@@ -10,7 +10,7 @@ use super::share::{ROOT, Share, assert_errno, creation, cstring};
 
 on_every_share! {
     open_files, files_that_are_not_open, replaced_files, directories, one_of_two_names, failed_removals,
-    files_without_a_name, forgetting_closes, removed_by_the_host,
+    files_without_a_name, forgetting_closes, removed_by_the_host, last_names_race,
 }
 
 fn open_files(share: &Share) {
@@ -119,6 +119,24 @@ fn removed_by_the_host(share: &Share) {
         // The guest's kernel looks the path up again.
         assert_errno(share.attr(node), errno::ESTALE);
     } else {
+        assert_eq!(share.attr(node).unwrap().nlink, 0);
+    }
+}
+
+/// Threads that remove one name each of the same files do not lose sight of the last one.
+fn last_names_race(share: &Share) {
+    for round in 0..50 {
+        let name = |link: usize| format!("{round}-{link}");
+        let path = share.host_file(&name(0), "data");
+        (1..4).for_each(|link| fs::hard_link(&path, share.path(&name(link))).unwrap());
+        let node = share.node(&name(0));
+        share.fs.descriptors.shed();
+        std::thread::scope(|scope| {
+            for link in 0..4 {
+                scope.spawn(move || share.unlink(NodeId::ROOT, &name(link)).unwrap());
+            }
+        });
+        share.fs.descriptors.shed();
         assert_eq!(share.attr(node).unwrap().nlink, 0);
     }
 }
