@@ -43,6 +43,8 @@ mod holds;
 #[cfg(not(loom))]
 mod host;
 #[cfg(not(loom))]
+pub mod inspect;
+#[cfg(not(loom))]
 mod proc;
 #[cfg(not(loom))]
 mod region;

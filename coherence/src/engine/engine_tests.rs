@@ -242,3 +242,29 @@ fn the_keeper_comes_and_goes() {
     let b = f.join();
     assert_eq!(b.host.occupied().count(), 1, "the first one has left");
 }
+
+#[test]
+fn an_operator_sees_daemons_marks_and_leaks() {
+    let f = Fixture::new();
+    let (a, b) = (f.join(), f.join());
+    let slots = inode(&a, 1);
+    let entry = name(&a, "n");
+    let mut worker = a.worker().unwrap();
+    let hold = a.hold([slots.data].into()).unwrap();
+    worker.announce([slots.attr].into()).unwrap().publish();
+    let change = worker.announce([slots.attr, entry].into()).unwrap();
+    b.host.leaks().add(entry.get());
+    let seen = crate::inspect::inspect(&f.path()).unwrap();
+    drop((change, hold));
+    assert_eq!((seen.id, seen.words), (a.table_id(), 1 << 13));
+    let mut busy = vec![(entry.get(), 1), (slots.attr.get(), 1), (slots.data.get(), 1)];
+    busy.sort_unstable();
+    assert_eq!(seen.busy, busy);
+    assert!(seen.touched >= 3 && seen.memory >= 8192 && seen.generations >= 1);
+    let host = seen.host.unwrap();
+    assert_eq!((host.leaked, host.leaked_unlisted, host.joined), (vec![entry.get()], 0, 2));
+    let [of_a, of_b] = &host.daemons[..] else { panic!("{:?}", host.daemons) };
+    assert_eq!((of_a.in_progress, of_a.changes, of_a.held), (1, 2, 1));
+    assert_eq!((of_a.pid, of_a.alive), (std::process::id(), true));
+    assert_eq!((of_b.row, of_b.in_progress, of_b.alive), (1, 0, true));
+}

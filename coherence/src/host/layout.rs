@@ -22,6 +22,8 @@ pub(crate) mod field {
     pub(crate) const INCARNATIONS: usize = 8;
     /// Leaks that the list has no room for.
     pub(crate) const LEAK_OVERFLOW: usize = 9;
+    /// One past the last field.
+    pub(crate) const END: usize = 10;
 }
 
 /// Leaked slots.
@@ -39,6 +41,11 @@ pub(crate) const ROWS: usize = NAMES + NAME_STRIPES * NAME_STEP;
 
 /// Words of a worker's part of a row: a cache line of ledger entries, then its pass record and counters.
 pub(crate) const WORKER_WORDS: usize = 2 * LINE;
+
+/// Within a worker's part.
+pub(crate) const WORKER_ENTRIES: usize = LINE;
+pub(crate) const WORKER_PASS: usize = LINE;
+pub(crate) const WORKER_CHANGES: usize = LINE + 1;
 
 /// Within a row: what the daemon is, its workers, its holds.
 pub(crate) const ROW_WORKERS: usize = PAGE;
@@ -63,7 +70,30 @@ pub(crate) const fn row_base(index: usize) -> usize {
     ROWS + index * ROW_WORDS
 }
 
+/// A row's words: what the daemon is, its workers, its holds.
+pub(crate) fn row_parts(row: &[u64]) -> (&[u64], &[u64], &[u64]) {
+    let (fields, rest) = row.split_at(ROW_WORKERS);
+    let (workers, holds) = rest.split_at(ROW_HOLDS - ROW_WORKERS);
+    (fields, workers, holds)
+}
+
+/// What a worker's words say.
+pub(crate) struct WorkerWords<'a> {
+    pub(crate) entries: &'a [u64],
+    pub(crate) pass: u64,
+    pub(crate) changes: u64,
+}
+
+/// The workers of a row, out of the words that they have together.
+pub(crate) fn worker_parts(workers: &[u64]) -> impl Iterator<Item = WorkerWords<'_>> {
+    workers.chunks_exact(WORKER_WORDS).map(|words| WorkerWords {
+        entries: &words[..WORKER_ENTRIES],
+        pass: words[WORKER_PASS],
+        changes: words[WORKER_CHANGES],
+    })
+}
+
 /// The byte whose lock keeps row `index` alive.
-pub(super) const fn row_byte(index: usize) -> u64 {
+pub(crate) const fn row_byte(index: usize) -> u64 {
     (row_base(index) * WORD_LEN) as u64
 }

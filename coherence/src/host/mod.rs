@@ -13,7 +13,9 @@ use std::path::{Path, PathBuf};
 use shm_layout::word::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use shm_layout::{SharedU64, TableId, WORD_LEN};
 
-pub(crate) use self::layout::{DIRECTORY, LEAKS, ROW_WORDS, ROWS, WORDS, field, row_base};
+pub(crate) use self::layout::{
+    DIRECTORY, LEAKS, ROW_WORDS, ROWS, WORDS, field, row_base, row_byte, row_parts, worker_parts,
+};
 pub(crate) use self::row::{Row, RowField, WorkerArea};
 use crate::hash::HashKey;
 use crate::ledger::{Incarnation, Leaks};

@@ -3,7 +3,9 @@
 use shm_layout::SharedU64;
 use shm_layout::word::Ordering::{Relaxed, Release};
 
-use super::layout::{LINE, ROW_HOLDS, ROW_WORKERS, WORKER_WORDS};
+use super::layout::{
+    ROW_HOLDS, ROW_WORKERS, WORKER_CHANGES, WORKER_ENTRIES, WORKER_PASS, WORKER_WORDS,
+};
 use crate::ledger::{Incarnation, Line};
 use crate::limits::{MAX_HOLDS, MAX_WORKERS};
 use crate::pass::Record;
@@ -114,7 +116,7 @@ impl<'a> Row<'a> {
 impl<'a> WorkerArea<'a> {
     /// Its ledger entries.
     pub(crate) fn entries(self) -> &'a [SharedU64] {
-        &self.words[..LINE]
+        &self.words[..WORKER_ENTRIES]
     }
 
     /// Its ledger line in the hands of `who`.
@@ -124,7 +126,7 @@ impl<'a> WorkerArea<'a> {
 
     /// Where it notes how far a pass over the whole table has got.
     pub(crate) fn pass(self) -> &'a SharedU64 {
-        &self.words[LINE]
+        &self.words[WORKER_PASS]
     }
 
     /// That record in the hands of `who`.
@@ -134,7 +136,7 @@ impl<'a> WorkerArea<'a> {
 
     /// Counts a change. The worker alone writes here.
     pub(crate) fn count_change(self) {
-        let changes = &self.words[LINE + 1];
+        let changes = &self.words[WORKER_CHANGES];
         // Relaxed, twice: a figure, of one writer.
         changes.store(changes.load(Relaxed).wrapping_add(1), Relaxed);
     }

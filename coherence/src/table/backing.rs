@@ -66,7 +66,7 @@ fn make(file: &File, offset: u64, len: u64) -> io::Result<()> {
 ///
 /// On tmpfs, where tables live, a page that nobody has looked at is a hole, also when it was promised room. Elsewhere
 /// the page cache may be ahead of what the file system knows: every slot.
-pub(super) fn extents(file: &File, bytes: u64) -> Vec<Range<u32>> {
+pub(crate) fn extents(file: &File, bytes: u64) -> Vec<Range<u32>> {
     const TMPFS_MAGIC: i64 = 0x0102_1994;
     let all = FIRST_SLOT..(bytes / WORD_LEN as u64) as u32;
     match rustix::fs::fstatfs(file) {

@@ -66,6 +66,11 @@ fn open(path: &Path, flags: OFlags) -> Result<File, FileError> {
     }
 }
 
+/// Opens a table, whoever owns it, and checks its size and header.
+pub(crate) fn open_for_reading(path: &Path) -> Result<(File, Header), TableError> {
+    open_table(path, false)
+}
+
 /// Opens a table and checks its size and header, without mapping it.
 pub(super) fn open_table(path: &Path, own: bool) -> Result<(File, Header), TableError> {
     let opened = if own {

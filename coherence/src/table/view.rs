@@ -21,7 +21,7 @@ impl View {
     /// # Errors
     /// As for a daemon, but that owner and mode do not matter.
     pub fn open(path: &Path) -> Result<Self, TableError> {
-        let (file, header) = file::open_table(path, false)?;
+        let (file, header) = file::open_for_reading(path)?;
         let region = Region::map_read_only(&file, header.table_bytes())
             .map_err(|source| TableError::Map { path: path.to_owned(), source })?;
         Ok(Self { header, region })
