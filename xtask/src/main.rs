@@ -3,7 +3,10 @@
 mod demo;
 mod deny;
 mod fetch;
+mod fuzz;
 mod guest;
+mod loom;
+mod model;
 mod test;
 mod tidy;
 mod vm;
@@ -29,6 +32,9 @@ enum Command {
     Guest(guest::Arguments),
     Tidy(tidy::Arguments),
     Deny(deny::Arguments),
+    Loom(loom::Arguments),
+    Model(model::Arguments),
+    Fuzz(fuzz::Arguments),
 }
 
 /// What a command ends with when the rig itself failed, not what was run in it.
@@ -43,6 +49,9 @@ fn main() -> ExitCode {
         Command::Guest(arguments) => guest::run(&arguments),
         Command::Tidy(arguments) => tidy::run(&arguments),
         Command::Deny(arguments) => deny::run(&arguments),
+        Command::Loom(arguments) => loom::run(&arguments),
+        Command::Model(arguments) => model::run(&arguments),
+        Command::Fuzz(arguments) => fuzz::run(&arguments),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

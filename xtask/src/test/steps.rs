@@ -7,7 +7,7 @@ use std::thread;
 
 use super::{Arguments, cargo_command, prepare};
 use crate::test::count::Count;
-use crate::{deny, tidy};
+use crate::{deny, loom, model, tidy};
 
 /// One step.
 #[derive(Clone, Copy)]
@@ -23,6 +23,8 @@ const STEPS: &[Step] = &[
     Step { name: "format", whole_only: true, action: |_| check(&["fmt", "--all", "--check"]) },
     Step { name: "lints", whole_only: true, action: |_| check(LINTS) },
     Step { name: "tests without a VM", whole_only: false, action: without_vm },
+    Step { name: "loom models", whole_only: true, action: |_| explore(loom::command(&[])) },
+    Step { name: "protocol model", whole_only: true, action: |_| explore(model::command(&[])) },
     Step { name: "tests in VMs", whole_only: false, action: in_vms },
     Step { name: "dependencies", whole_only: true, action: |_| check_dependencies() },
 ];
@@ -46,6 +48,10 @@ fn check_tidy() -> Count {
         println!("tidy: {error:#}");
     }
     Count::of(outcome.is_ok_and(|code| code == ExitCode::SUCCESS))
+}
+
+fn explore(mut command: Command) -> Count {
+    Count::of(command.status().is_ok_and(|status| status.success()))
 }
 
 fn check(words: &[&str]) -> Count {
