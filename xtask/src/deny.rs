@@ -12,7 +12,7 @@ use samepage_tests::framework::{cargo, paths};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {}
 
-const VERSION: &str = "0.18.9";
+const VERSION: &str = "0.20.2";
 
 pub(crate) fn run(_: &Arguments) -> Result<ExitCode> {
     let program = match installed() {

@@ -68,7 +68,7 @@ fn dbench(cache: &str, seconds: u32) -> Result<()> {
     let command = Command::new(&loader[0])
         .args(&loader[1..])
         .arg(tree.join("usr/bin/dbench"))
-        .args(["--clients-per-process=1", "--directory=/mnt", "--warmup=1"])
+        .args(["--clients-per-process=1", "--directory=/mnt"])
         .arg(format!("--timelimit={seconds}"))
         .arg(format!("--loadfile={}", tree.join("usr/share/dbench/client.txt").display()))
         .arg("4");

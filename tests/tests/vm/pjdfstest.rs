@@ -27,6 +27,10 @@ entries = [["nobody", "nogroup"], ["daemon", "daemon"]]
 /// Fewer would mean that the suite did not really run.
 const LEAST_PASSED: usize = 380;
 
+/// The C library looks up the largest link count by the file system's type. It does not know
+/// FUSE, so the suite skips this one in a guest, whatever the daemon does.
+const NOT_IN_A_GUEST: &str = "link::link_count_max";
+
 type Results = BTreeMap<String, String>;
 
 #[test]
@@ -46,7 +50,7 @@ fn share_gives_what_the_host_gives(cache: &str) -> Result<()> {
     ensure!(passed >= LEAST_PASSED, "only {passed} tests passed:\n{report}");
     let differ: Vec<_> = expected
         .iter()
-        .filter(|(name, result)| results.get(*name) != Some(result))
+        .filter(|(name, result)| results.get(*name) != Some(result) && *name != NOT_IN_A_GUEST)
         .map(|(name, result)| format!("{name}: {result} on the host, {:?}", results.get(name)))
         .collect();
     ensure!(differ.is_empty(), "{}\n\n{report}", differ.join("\n"));

@@ -7,6 +7,9 @@ use anyhow::{Result, ensure};
 
 use samepage_guest::protocol::Run;
 
+/// How many characters of a command a message shows.
+const SHOWN: usize = 160;
+
 /// A program to be run in a guest. Arguments are passed on byte for byte.
 #[derive(Debug, Clone)]
 pub struct Command {
@@ -65,12 +68,15 @@ impl Command {
         self.run
     }
 
-    /// The program and its arguments, for messages.
+    /// The program and its arguments, cut to what fits in a message.
     #[must_use]
     pub fn describe(&self) -> String {
         let words: Vec<_> =
             self.run.argv.iter().map(|word| String::from_utf8_lossy(word)).collect();
-        words.join(" ")
+        let text = words.join(" ");
+        let line = text.lines().next().unwrap_or_default();
+        let shown: String = line.chars().take(SHOWN).collect();
+        if shown.len() == text.len() { shown } else { shown + " …" }
     }
 }
 
