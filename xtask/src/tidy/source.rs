@@ -56,9 +56,9 @@ mod tests {
 
     #[test]
     fn comments_and_strings_are_no_code() {
-        let line = r#"let a = "unsafe \" unsafe"; f('"', x); // unsafe"#;
-        assert!(!names(&strip(line), "unsafe"), "{}", strip(line));
-        assert!(names(&strip("x(); unsafe { y(\"//\") }"), "unsafe"));
+        let line = r#"let a = "word \" word"; f('"', x); // word"#;
+        assert!(!names(&strip(line), "word"), "{}", strip(line));
+        assert!(names(&strip("x(); word { y(\"//\") }"), "word"));
     }
 
     #[test]
