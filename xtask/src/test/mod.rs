@@ -14,8 +14,8 @@ use count::Count;
 
 /// Run every check and every test
 ///
-/// In this order: tidy, formatting, lints, unit, property and request-path tests, loom models, the
-/// protocol's model, tests in real VMs, dependency policy. The last line says `N passed, M failed, K skipped`; the exit
+/// In this order: tidy, formatting, lints, unit, property and request-path tests, loom models,
+/// tests in real VMs, dependency policy. The last line says `N passed, M failed, K skipped`; the exit
 /// status is 0 only when nothing failed. With a FILTER only the tests run whose names contain it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:

@@ -7,7 +7,7 @@ use std::thread;
 
 use super::{Arguments, cargo_command, prepare};
 use crate::test::count::Count;
-use crate::{deny, loom, model, tidy};
+use crate::{deny, loom, tidy};
 
 /// One step.
 #[derive(Clone, Copy)]
@@ -24,7 +24,6 @@ const STEPS: &[Step] = &[
     Step { name: "lints", whole_only: true, action: |_| check(LINTS) },
     Step { name: "tests without a VM", whole_only: false, action: without_vm },
     Step { name: "loom models", whole_only: true, action: |_| explore(loom::command(&[])) },
-    Step { name: "protocol model", whole_only: true, action: |_| explore(model::command(&[])) },
     Step { name: "tests in VMs", whole_only: false, action: in_vms },
     Step { name: "dependencies", whole_only: true, action: |_| check_dependencies() },
 ];
