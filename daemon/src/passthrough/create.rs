@@ -127,16 +127,13 @@ impl Passthrough {
             FileType::Directory => return Err(errno::error(errno::EISDIR)),
             FileType::Other => return Err(errno::error(errno::ESTALE)),
         }
-        let flags = self.host_flags(create.flags);
         {
             let _credentials =
                 Credentials::assume(context, create.extensions.supplementary_gid, Checks::Host)?;
-            // Only a question: a file that is to be cut stays whole until the answer is known.
-            mounts::reopen(&path, flags - OFlags::TRUNC - OFlags::NOATIME).map_err(|error| {
-                match error.raw_os_error() {
-                    Some(errno::EACCES | errno::EPERM) => errno::error(errno::ESTALE),
-                    _ => error,
-                }
+            let question = question(self.host_flags(create.flags));
+            mounts::reopen(&path, question).map_err(|error| match error.raw_os_error() {
+                Some(errno::EACCES | errno::EPERM) => errno::error(errno::ESTALE),
+                _ => error,
             })?;
         }
         let entry = self.entry(parent, Found::Path(path))?;
@@ -158,4 +155,15 @@ impl Passthrough {
         }
         extensions.security.iter().try_for_each(|(name, value)| xattr::set(fd, name, value, 0))
     }
+}
+
+/// Flags that need the same permissions as `flags` and change nothing: a file that is to be cut stays whole until it is
+/// known whether it may be.
+fn question(flags: OFlags) -> OFlags {
+    let mode = if flags.contains(OFlags::TRUNC) && flags & OFlags::RWMODE == OFlags::RDONLY {
+        OFlags::RDWR
+    } else {
+        flags & OFlags::RWMODE
+    };
+    mode | (flags & OFlags::DIRECT)
 }

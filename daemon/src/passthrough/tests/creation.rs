@@ -186,6 +186,9 @@ fn what_the_caller_may_not_open(share: &Share) {
     assert_eq!(fs::read(&path).unwrap(), b"data");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     assert_errno(share.create(&USER, NodeId::ROOT, "file", &cut), errno::ESTALE);
+    let cut_unread = Create { flags: (libc::O_RDONLY | libc::O_TRUNC) as u32, ..creation(0o600) };
+    assert_errno(share.create(&USER, NodeId::ROOT, "file", &cut_unread), errno::ESTALE);
+    assert_eq!(fs::read(&path).unwrap(), b"data");
     let read = Create { flags: libc::O_RDONLY as u32, ..creation(0o600) };
     assert!(share.create(&USER, NodeId::ROOT, "file", &read).is_ok());
     fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
