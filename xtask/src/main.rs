@@ -6,6 +6,7 @@ mod fetch;
 mod fuzz;
 mod guest;
 mod loom;
+mod model;
 mod test;
 mod tidy;
 mod vm;
@@ -32,6 +33,7 @@ enum Command {
     Tidy(tidy::Arguments),
     Deny(deny::Arguments),
     Loom(loom::Arguments),
+    Model(model::Arguments),
     Fuzz(fuzz::Arguments),
 }
 
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         Command::Tidy(arguments) => tidy::run(&arguments),
         Command::Deny(arguments) => deny::run(&arguments),
         Command::Loom(arguments) => loom::run(&arguments),
+        Command::Model(arguments) => model::run(&arguments),
         Command::Fuzz(arguments) => fuzz::run(&arguments),
     };
     result.unwrap_or_else(|error| {

@@ -1,0 +1,299 @@
+//! Housekeeping in a daemon: reaping the dead, sweeping, rebuilding, starting and leaving.
+
+use crate::fault::Fault;
+use crate::model::Model;
+use crate::scope::Grain;
+use crate::state::{Daemon, Entry, Job, Life, NOBODY, Stage, State, Task, Then, Words, spend};
+use crate::word;
+
+impl Model {
+    /// Takes one step of a daemon's housekeeping.
+    pub(crate) fn housekeep(&self, st: &mut State, daemon: u8) {
+        let at = usize::from(daemon);
+        let Some(job) = st.daemons[at].job.take() else { return };
+        let next = match job {
+            Job::Scan { row, tenant } => self.scan(st, row, tenant),
+            Job::Claim { row, entry } => self.claim(st, row, entry),
+            Job::Finish { row, entry } => self.finish_entry(st, row, entry),
+            Job::Sweep { next, loaded, then } => self.sweep(st, daemon, next, loaded, then),
+            Job::Rebuild { next } => self.rebuild(st, daemon, next),
+        };
+        st.daemons[at].job = next;
+    }
+
+    /// Looks for an entry of a dead daemon that can be finished. None left: sweep.
+    fn scan(&self, st: &State, row: u8, tenant: u8) -> Option<Job> {
+        let dead = &st.daemons[usize::from(row)];
+        let same = dead.tenant == tenant && dead.life == Life::Dead;
+        if !same && !self.broken(Fault::LedgerWithoutTenant) && !self.broken(Fault::ReapTheLiving) {
+            return None; // another reaper was through with it before
+        }
+        let can_finish = |e: &&Entry| {
+            (e.stage == Stage::Held || self.broken(Fault::ReapIntent))
+                && (!e.dax || !dead.front_end || self.broken(Fault::DaxReleasedWithDaemon))
+                && (e.tenant == tenant || self.broken(Fault::LedgerWithoutTenant))
+        };
+        let then = Then::Free { row, tenant };
+        Some(match dead.ledger.iter().find(can_finish) {
+            Some(&entry) if self.broken(Fault::ReapWithoutClaim) => Job::Finish { row, entry },
+            Some(&entry) => Job::Claim { row, entry },
+            None => Job::Sweep { next: 0, loaded: None, then },
+        })
+    }
+
+    /// Compare-and-swap of the entry to 0.
+    fn claim(&self, st: &mut State, row: u8, entry: Entry) -> Option<Job> {
+        let ledger = &mut st.daemons[usize::from(row)].ledger;
+        let tenantless = self.broken(Fault::LedgerWithoutTenant);
+        let is_it = |e: &Entry| {
+            *e == Entry { tenant: if tenantless { e.tenant } else { entry.tenant }, ..entry }
+        };
+        match ledger.iter().position(is_it) {
+            Some(at) => {
+                ledger.remove(at);
+                Some(Job::Finish { row, entry })
+            }
+            None => Some(Job::Scan { row, tenant: entry.tenant }),
+        }
+    }
+
+    /// Publishes a dead daemon's slot.
+    fn finish_entry(&self, st: &mut State, row: u8, entry: Entry) -> Option<Job> {
+        let old = st.words[usize::from(entry.slot)];
+        if !word::is_stuck(old) {
+            self.set_word(st, entry.slot, word::publish(old));
+        }
+        st.daemons[usize::from(row)].ledger.retain(|e| *e != entry);
+        Some(Job::Scan { row, tenant: entry.tenant })
+    }
+
+    /// Advances the next slot, or all of them.
+    fn sweep(
+        &self,
+        st: &mut State,
+        daemon: u8,
+        next: u8,
+        loaded: Option<u64>,
+        then: Then,
+    ) -> Option<Job> {
+        let slots = self.scope.layout.slots();
+        let mut next = if self.spares_sweep(then) { slots } else { next };
+        while next < slots {
+            if self.broken(Fault::SweepByStore) && loaded.is_none() {
+                return Some(Job::Sweep { next, loaded: Some(st.words[usize::from(next)]), then });
+            }
+            self.sweep_slot(st, next, loaded);
+            next += 1;
+            if self.scope.grain == Grain::Word && next < slots {
+                return Some(Job::Sweep { next, loaded: None, then });
+            }
+        }
+        match then {
+            Then::Free { row, tenant } => free(st, row, tenant),
+            Then::Serve => serve(st, daemon),
+            Then::Resynced => {
+                let bit = 1 << daemon;
+                st.events.iter_mut().for_each(|e| e.resync &= !bit);
+                drop_handled(st);
+            }
+            Then::Leave => {
+                st.daemons[usize::from(daemon)].life = Life::Dead;
+                let tenant = st.daemons[usize::from(daemon)].tenant;
+                free(st, daemon, tenant);
+            }
+        }
+        None
+    }
+
+    fn spares_sweep(&self, then: Then) -> bool {
+        match then {
+            Then::Free { .. } => self.broken(Fault::NoSweepOnReap),
+            Then::Serve => self.broken(Fault::NoSweepAtStart),
+            Then::Resynced => self.broken(Fault::OverflowWithoutSweep),
+            Then::Leave => self.broken(Fault::NoSweepOnExit),
+        }
+    }
+
+    fn sweep_slot(&self, st: &mut State, slot: u8, loaded: Option<u64>) {
+        let old = st.words[usize::from(slot)];
+        if let Some(loaded) = loaded {
+            self.set_word(st, slot, word::advance(loaded));
+        } else if self.broken(Fault::SweepClearsBusy) {
+            self.set_word(st, slot, word::advance(old) & !word::BUSY);
+        } else {
+            self.advance(st, slot);
+        }
+    }
+
+    /// A request's own sweep, before its reply (only a daemon that gives up a lock as the page says). Answers whether it is through.
+    pub(crate) fn sweep_after(&self, st: &mut State, task: &mut Task) -> bool {
+        while task.sweep < self.scope.layout.slots() {
+            self.advance(st, task.sweep);
+            task.sweep += 1;
+            if self.scope.grain == Grain::Word {
+                break;
+            }
+        }
+        task.sweep >= self.scope.layout.slots()
+    }
+
+    /// A daemon takes a free row.
+    pub(crate) fn start_daemon(&self, st: &mut State, daemon: u8, rebuild: bool) {
+        spend(&mut st.left.starts);
+        let new = &mut st.daemons[usize::from(daemon)];
+        new.life = Life::Starting;
+        new.tenant += 1;
+        new.front_end = true;
+        new.job = Some(if rebuild {
+            Job::Rebuild { next: 0 }
+        } else {
+            Job::Sweep { next: 0, loaded: None, then: Then::Serve }
+        });
+    }
+
+    /// Whether a daemon that starts may rebuild the table.
+    pub(crate) fn may_rebuild(&self, st: &State, daemon: u8) -> bool {
+        self.scope.rebuild
+            && st.daemons.iter().enumerate().all(|(row, other)| {
+                let alive = matches!(other.life, Life::Up | Life::Starting | Life::Leaving);
+                let mapped = other.front_end && !other.mapped.is_empty();
+                row == usize::from(daemon)
+                    || ((!alive || self.broken(Fault::RebuildUnlocked))
+                        && (!mapped || alive || self.broken(Fault::RebuildIgnoresDax)))
+            })
+    }
+
+    /// Takes one step of a rebuild: dead daemons' ledgers first, then word after word.
+    fn rebuild(&self, st: &mut State, daemon: u8, next: u8) -> Option<Job> {
+        let slots = self.scope.layout.slots();
+        if self.broken(Fault::TableReplaced) {
+            st.mapped_words.get_or_insert(st.words.clone());
+            st.words =
+                std::iter::repeat_n(self.scope.first_word, usize::from(slots)).collect::<Words>();
+            drop_dead(st, daemon);
+            serve(st, daemon);
+            return None;
+        }
+        let words_first = self.broken(Fault::RebuildWordsFirst);
+        let ledgers_at = if words_first { slots } else { 0 };
+        if next == ledgers_at {
+            drop_dead(st, daemon);
+        } else {
+            let slot = if words_first { next } else { next - 1 };
+            self.rebuild_slot(st, slot);
+        }
+        if next < slots {
+            return Some(Job::Rebuild { next: next + 1 });
+        }
+        serve(st, daemon);
+        None
+    }
+
+    fn rebuild_slot(&self, st: &mut State, slot: u8) {
+        let old = st.words[usize::from(slot)];
+        let new = if self.broken(Fault::TableZeroed) {
+            self.scope.first_word
+        } else if self.broken(Fault::RebuildKeepsGeneration) {
+            old & !word::BUSY
+        } else {
+            word::advance(old) & !word::BUSY
+        };
+        st.leaked[usize::from(slot)] = 0;
+        self.set_word(st, slot, new);
+    }
+
+    /// The host-only file is lost while nobody runs: rows and ledgers with it.
+    pub(crate) fn lose_host_file(&self, st: &mut State) {
+        spend(&mut st.left.losses);
+        for event in &mut st.events {
+            event.unread = NOBODY;
+            event.resync = 0;
+        }
+        for row in 0..st.daemons.len() {
+            leak_ledger(st, row);
+            vacate(&mut st.daemons[row]);
+        }
+    }
+}
+
+/// A dead daemon has been dealt with: its row is free, unless its guest's DAX mappings outlive it.
+fn free(st: &mut State, row: u8, tenant: u8) {
+    let dead = &mut st.daemons[usize::from(row)];
+    if dead.tenant != tenant || dead.life != Life::Dead {
+        return;
+    }
+    if dead.ledger.iter().any(|e| e.dax && e.stage == Stage::Held) {
+        dead.reaped = true;
+    } else {
+        vacate(dead);
+    }
+    let bit = 1 << row;
+    for event in &mut st.events {
+        event.unread &= !bit;
+        event.resync &= !bit;
+    }
+    drop_handled(st);
+}
+
+/// The start is complete: from here on changes that nobody saw may not be believed any more.
+fn serve(st: &mut State, daemon: u8) {
+    st.daemons[usize::from(daemon)].life = Life::Up;
+    let bit = NOBODY | (1 << daemon);
+    st.events.iter_mut().for_each(|e| e.unread &= !bit);
+    drop_handled(st);
+}
+
+/// Frees a row. What the VMM has mapped stays mapped.
+fn vacate(daemon: &mut Daemon) {
+    let mapped = std::mem::take(&mut daemon.mapped);
+    let front_end = daemon.front_end && !mapped.is_empty();
+    *daemon = Daemon { front_end, mapped, ..Daemon::off(daemon.tenant) };
+}
+
+/// Forgets events that everybody has handled.
+pub(crate) fn drop_handled(st: &mut State) {
+    st.events.retain(|e| e.unread != 0 || e.resync != 0);
+}
+
+/// A rebuild discards the dead: their marks go with the words.
+fn drop_dead(st: &mut State, but: u8) {
+    for row in 0..st.daemons.len() {
+        if row != usize::from(but) && st.daemons[row].life == Life::Dead {
+            leak_ledger(st, row);
+            vacate(&mut st.daemons[row]);
+            let bit = 1 << row;
+            st.events.iter_mut().for_each(|e| {
+                e.unread = (e.unread & !bit) | NOBODY;
+                e.resync &= !bit;
+            });
+        }
+    }
+}
+
+fn leak_ledger(st: &mut State, row: usize) {
+    for entry in std::mem::take(&mut st.daemons[row].ledger) {
+        if entry.stage == Stage::Held {
+            st.leaked[usize::from(entry.slot)] += 1;
+        }
+    }
+}
+
+impl Daemon {
+    /// A row without a daemon.
+    #[must_use]
+    pub fn off(tenant: u8) -> Self {
+        Self {
+            life: Life::Off,
+            tenant,
+            ledger: smallvec::SmallVec::new(),
+            reaped: false,
+            job: None,
+            watching: false,
+            front_end: false,
+            mapped: smallvec::SmallVec::new(),
+            known: smallvec::SmallVec::new(),
+            expected: 0,
+            lingers: smallvec::SmallVec::new(),
+        }
+    }
+}
