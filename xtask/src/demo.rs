@@ -6,10 +6,11 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
+use samepage_tests::framework::artifact::{self, progress::Step};
 use samepage_tests::framework::daemon::Program;
 use samepage_tests::framework::guest::Command;
 use samepage_tests::framework::vm::Accel;
-use samepage_tests::framework::{Guest, Lab};
+use samepage_tests::framework::{Guest, Lab, cargo};
 
 /// Boot two VMs on one directory, and show that one's files are the other's
 ///
@@ -28,12 +29,21 @@ const APPENDS: usize = 100;
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let begun = Instant::now();
     println!("Two VMs, one directory.\n");
+    artifact::fetch_defaults()?;
+    let build = Step::begin("building the daemon and the guests' first process");
+    cargo::guest_agent()?;
+    if arguments.daemon == "samepaged" {
+        cargo::samepaged()?;
+    }
+    build.done("");
+    let boot = Step::begin("booting two VMs");
     let lab = Lab::builder()
         .guests(2)
         // Nothing may be answered from a guest's own cache.
         .cache("never")
         .daemon(Program::parse(&arguments.daemon)?)
         .boot()?;
+    boot.done("");
     let release = lab[0].sh("uname -r")?.ok()?.text();
     let accel = match lab.accel() {
         Accel::Kvm => "with KVM",

@@ -18,6 +18,9 @@ use crate::RIG_FAILED;
 
 mod stream;
 
+/// How many failed runs' logs stay.
+const KEPT_LOGS: usize = 20;
+
 /// The status of a run that took too long, as with timeout(1).
 const TIMED_OUT: u8 = 124;
 
@@ -117,6 +120,7 @@ fn program(text: &str) -> Result<(PathBuf, String), String> {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let temporary = paths::logs().join(format!("vm-{}", std::process::id()));
+    forget_old_logs()?;
     let logs = arguments.keep_log.as_ref().unwrap_or(&temporary);
     let result = run_guests(arguments, arguments.lab()?.logs(logs));
     match &result {
@@ -126,6 +130,20 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         Ok(_) | Err(_) => {}
     }
     result.map(ExitCode::from)
+}
+
+/// Of the logs of earlier runs that failed, only the newest are worth their space.
+fn forget_old_logs() -> Result<()> {
+    let entries = fs::read_dir(paths::logs()).into_iter().flatten().flatten();
+    let mut runs: Vec<_> = entries
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with("vm-"))
+        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+        .collect();
+    runs.sort();
+    for (_, path) in runs.iter().rev().skip(KEPT_LOGS) {
+        fs::remove_dir_all(path)?;
+    }
+    Ok(())
 }
 
 impl Arguments {

@@ -2,15 +2,17 @@
 //!
 //! Drop does it on every ordinary path and on a panic. A signal (Ctrl-C, SIGTERM, SIGHUP) skips
 //! drops, so a thread waits for those, clears away everything that is registered here, and exits
-//! with the status that a shell would show.
+//! with the status that a shell would show. What is left by a run that was killed outright is
+//! cleared away by the next one: each scratch directory is locked as long as it is used.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, exit};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -50,7 +52,12 @@ pub(super) fn forget_group(leader: Pid) {
 #[derive(Debug)]
 pub struct Scratch {
     path: PathBuf,
+    _lock: File,
 }
+
+const PREFIX: &str = "samepage-rig-";
+/// A younger directory may not be locked yet.
+const SWEPT_AFTER: Duration = Duration::from_mins(1);
 
 impl Scratch {
     /// A new directory in the system's temporary directory: its path is short, as those of Unix
@@ -70,14 +77,15 @@ impl Scratch {
         watch_signals();
         let problem = || format!("cannot make a scratch directory in {}", parent.display());
         fs::create_dir_all(parent).with_context(problem)?;
+        sweep(parent);
         let mut registry = registry();
-        let path = tempfile::Builder::new()
-            .prefix("samepage-")
-            .tempdir_in(parent)
-            .with_context(problem)?;
-        let path = path.keep();
+        let made = tempfile::Builder::new().prefix(PREFIX).tempdir_in(parent);
+        let made = made.with_context(problem)?;
+        let lock = File::open(made.path()).with_context(problem)?;
+        lock.lock().with_context(problem)?;
+        let path = made.keep();
         registry.directories.insert(path.clone());
-        Ok(Self { path })
+        Ok(Self { path, _lock: lock })
     }
 
     /// Where it is.
@@ -92,6 +100,22 @@ impl Drop for Scratch {
         let _ = fs::remove_dir_all(&self.path);
         registry().directories.remove(&self.path);
     }
+}
+
+/// Remove what runs that were killed outright left in `parent`.
+fn sweep(parent: &Path) {
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let ours = entry.file_name().to_string_lossy().starts_with(PREFIX);
+        let modified = entry.metadata().and_then(|metadata| metadata.modified());
+        let age = modified.ok().and_then(|time| time.elapsed().ok()).unwrap_or_default();
+        if ours && age > SWEPT_AFTER && is_unused(&entry.path()) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+fn is_unused(directory: &Path) -> bool {
+    File::open(directory).is_ok_and(|file| file.try_lock().is_ok())
 }
 
 fn watch_signals() {
@@ -118,4 +142,22 @@ fn clear_and_exit(signal: i32) -> ! {
         let _ = fs::remove_dir_all(directory);
     }
     exit(128 + signal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scratch_directory_is_in_use_until_it_is_dropped() {
+        let parent = tempfile::tempdir().unwrap();
+        let scratch = Scratch::new_in(parent.path()).unwrap();
+        let path = scratch.path().to_path_buf();
+        assert!(path.is_dir() && !is_unused(&path));
+        drop(scratch);
+        assert!(!path.exists());
+        let left = parent.path().join("left");
+        fs::create_dir(&left).unwrap();
+        assert!(is_unused(&left));
+    }
 }

@@ -8,7 +8,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use samepage_tests::framework::artifact::tools;
 use samepage_tests::framework::cleanup::Scratch;
-use samepage_tests::framework::{Command, Lab, paths};
+use samepage_tests::framework::lab::Root;
+use samepage_tests::framework::{Command, Lab};
 
 /// Both users are everywhere. Naps must be longer than the host's clock tick.
 const CONFIGURATION: &str = r#"
@@ -48,18 +49,22 @@ fn share_gives_what_the_host_gives(cache: &str) -> Result<()> {
     let (results, report) = in_guest(cache)?;
     let passed = results.values().filter(|result| *result == "ok").count();
     ensure!(passed >= LEAST_PASSED, "only {passed} tests passed:\n{report}");
-    let differ: Vec<_> = expected
+    let worse: Vec<_> = expected
         .iter()
-        .filter(|(name, result)| results.get(*name) != Some(result) && *name != NOT_IN_A_GUEST)
-        .map(|(name, result)| format!("{name}: {result} on the host, {:?}", results.get(name)))
+        .map(|(name, on_host)| (name, on_host, results.get(name).map_or("missing", String::as_str)))
+        .filter(|(name, on_host, in_guest)| {
+            in_guest != on_host && *in_guest != "ok" && *name != NOT_IN_A_GUEST
+        })
+        .map(|(name, on_host, in_guest)| format!("{name}: {on_host} on the host, here {in_guest}"))
         .collect();
-    ensure!(differ.is_empty(), "{}\n\n{report}", differ.join("\n"));
-    println!("{passed} passed, as on the host");
+    ensure!(worse.is_empty(), "{}\n\n{report}", worse.join("\n"));
+    println!("{passed} passed, none worse than on the host");
     Ok(())
 }
 
 fn on_host() -> Result<(Results, String)> {
-    let directory = Scratch::new_in(&paths::rig().join("shares"))?;
+    // A short path: the suite makes sockets by absolute names, of which 107 bytes count.
+    let directory = Scratch::new()?;
     let configuration = directory.path().join("pjdfstest.toml");
     fs::write(&configuration, CONFIGURATION)?;
     let output = process::Command::new("sh")
@@ -74,12 +79,14 @@ fn on_host() -> Result<(Results, String)> {
 fn in_guest(cache: &str) -> Result<(Results, String)> {
     let lab = Lab::builder()
         .cache(cache)
-        .program(tools::pjdfstest()?, "/bin/pjdfstest")
+        // The suite copies `sleep` under another name, which busybox would not understand.
+        .root(Root::Host)
         .command_limit(Duration::from_mins(10))
         .boot()?;
     lab[0].run(Command::sh("cat > /pjdfstest.toml").stdin(CONFIGURATION))?.ok()?;
-    let script = "umask 022; cd /mnt && exec pjdfstest -c /pjdfstest.toml -p /mnt";
-    let output = lab[0].sh(script)?;
+    let script = "umask 022; exec \"$SUITE\" -c /pjdfstest.toml -p /mnt";
+    let command = Command::sh(script).env("SUITE", tools::pjdfstest()?).directory("/mnt");
+    let output = lab[0].run(command)?;
     Ok(parse(&output.stdout))
 }
 
