@@ -93,24 +93,25 @@ impl Inodes {
             return;
         }
         let Some(inode) = self.get(node) else { return };
-        if !inode.forget(count) {
-            return;
+        if inode.forget(count) {
+            self.remove(inode);
         }
+    }
+
+    /// Takes an inode out that had no lookups left a moment ago.
+    pub(super) fn remove(&self, inode: Arc<Inode>) {
         let mut identities = self.identity_shard(&inode.identity).write();
         // Another thread may have looked it up again, or finished this very work, before the lock was had.
-        if !inode.is_forgotten() {
-            return;
-        }
         let own =
             identities.get(&inode.identity).is_some_and(|known| Arc::ptr_eq(&known.0, &inode));
-        let removed = own.then(|| {
-            let known = identities.take(&inode.identity);
-            (known, self.node_shard(node).write().remove(&node.0))
-        });
+        if !own || !inode.is_forgotten() {
+            return;
+        }
+        let known = identities.take(&inode.identity);
+        let node = self.node_shard(inode.nodeid).write().remove(&inode.nodeid.0);
         drop(identities);
         // Last, and under no lock: this may close a descriptor, which can block.
-        drop(removed);
-        drop(inode);
+        drop((known, node, inode));
     }
 
     /// Forgets everything but the root.

@@ -79,6 +79,10 @@ fn any_offset_resumes(share: &Share) {
 fn rewinding_looks_again(share: &Share) {
     fill(share, 10);
     let root = (NodeId::ROOT, share.opendir(NodeId::ROOT));
+    // Fetched, but there was no room for any.
+    assert!(share.readdir(root, 0, 10).is_empty());
+    share.host_file("early", "");
+    assert!(names(&share.readdir(root, 0, 1 << 16)).contains(&"early"));
     assert!(!share.readdir(root, 0, 300).is_empty());
     share.host_file("new", "");
     assert!(names(&share.readdir(root, 0, 1 << 16)).contains(&"new"));

@@ -82,6 +82,24 @@ fn an_inode_on_its_way_out_is_not_claimed() {
 }
 
 #[test]
+fn an_inode_that_came_back_stays() {
+    let store = Store::new();
+    let node = store.look_up(5);
+    let inode = store.inodes.get(node).unwrap();
+    assert!(inode.forget(1));
+    // Another thread looks it up before this one removes it.
+    assert_eq!(store.look_up(5), node);
+    store.inodes.remove(Arc::clone(&inode));
+    assert!(store.inodes.get(node).is_some());
+    assert_eq!(store.look_up(5), node);
+    // Both forget, and both remove.
+    store.inodes.forget(node, 2);
+    store.inodes.remove(inode);
+    assert!(store.inodes.get(node).is_none());
+    assert_ne!(store.look_up(5), node);
+}
+
+#[test]
 fn many_threads_agree() {
     let store = Store::new();
     std::thread::scope(|scope| {
