@@ -30,6 +30,8 @@ pub enum Kind {
     Backwards,
     /// A stamp with a word that says "busy".
     BusyStamp,
+    /// A name lock that nobody will ever let go.
+    LockLost,
 }
 
 /// What went wrong.
@@ -69,6 +71,11 @@ pub enum Violation {
     },
     /// See [`Kind::BusyStamp`].
     BusyStamp(Copy),
+    /// See [`Kind::LockLost`].
+    LockLost {
+        /// The stripe.
+        stripe: u8,
+    },
 }
 
 impl Violation {
@@ -82,6 +89,7 @@ impl Violation {
             Self::Unbalanced { .. } => Kind::Unbalanced,
             Self::Backwards { .. } => Kind::Backwards,
             Self::BusyStamp(_) => Kind::BusyStamp,
+            Self::LockLost { .. } => Kind::LockLost,
         }
     }
 }
@@ -93,17 +101,19 @@ impl Model {
         match self.expected() {
             Some(Kind::StaleHit) => self.stale_hit(st),
             Some(Kind::NeitherName) => self.neither_name(st),
-            Some(Kind::MarkLost) => self.mark_lost(st),
-            Some(Kind::Unbalanced) => self.unbalanced(st),
-            Some(Kind::Backwards) => self.backwards(before, st),
-            Some(Kind::BusyStamp) => self.busy_stamp(st),
+            Some(Kind::MarkLost) => mark_lost(st),
+            Some(Kind::Unbalanced) => unbalanced(st),
+            Some(Kind::Backwards) => backwards(before, st),
+            Some(Kind::BusyStamp) => busy_stamp(st),
+            Some(Kind::LockLost) => lock_lost(st),
             None => self
                 .stale_hit(st)
                 .or_else(|| self.neither_name(st))
-                .or_else(|| self.mark_lost(st))
-                .or_else(|| self.unbalanced(st))
-                .or_else(|| self.backwards(before, st))
-                .or_else(|| self.busy_stamp(st)),
+                .or_else(|| mark_lost(st))
+                .or_else(|| unbalanced(st))
+                .or_else(|| backwards(before, st))
+                .or_else(|| busy_stamp(st))
+                .or_else(|| lock_lost(st)),
         }
     }
 
@@ -138,82 +148,85 @@ impl Model {
             .map(|(a, b)| Violation::NeitherName(a, b))
     }
 
-    /// Changes in progress of living daemons, and mappings of living VMMs, are counted in the word.
-    fn mark_lost(&self, st: &State) -> Option<Violation> {
-        let mut living = PerSlot::from_elem(u64::from(st.crowd), st.words.len());
-        for task in st.tasks.iter().flatten() {
-            if matches!(task.op, Op::Map(_) | Op::Unmap(_)) {
-                continue; // their marks are the daemon's holds
-            }
-            for mark in task.marks.iter().filter(|m| m.counted && m.published.is_none()) {
-                living[usize::from(mark.slot)] += 1;
-            }
-        }
-        for daemon in st.daemons.iter().filter(|d| d.life == Life::Up || d.front_end) {
-            for &slot in daemon.lingers.iter().flat_map(|l| &l.slots) {
-                living[usize::from(slot)] += 1;
-            }
-            let held = |e: &&Entry| e.worker == HOLDS && e.stage == Stage::Held;
-            for entry in daemon.ledger.iter().filter(held) {
-                living[usize::from(entry.slot)] += 1;
-            }
-        }
-        let mut slots = living.into_iter().zip(&st.words).enumerate();
-        slots.find(|(_, (living, word))| word::busy(**word) < *living).map(
-            |(slot, (living, &word))| Violation::MarkLost {
-                slot: slot as u8,
-                living,
-                busy: word::busy(word),
-            },
-        )
-    }
-
-    /// Every mark is in a ledger, claimed by a reaper, or a leak that was counted.
-    fn unbalanced(&self, st: &State) -> Option<Violation> {
-        let crowd = u64::from(st.crowd);
-        let mut accounted: PerSlot = st.leaked.iter().map(|&n| u64::from(n) + crowd).collect();
-        for daemon in &st.daemons {
-            for entry in daemon.ledger.iter().filter(|e| e.stage == Stage::Held) {
-                accounted[usize::from(entry.slot)] += 1;
-            }
-            for &slot in daemon.lingers.iter().flat_map(|l| &l.slots) {
-                accounted[usize::from(slot)] += 1;
-            }
-            if let Some(Job::Finish { entry, .. }) = daemon.job {
-                accounted[usize::from(entry.slot)] += 1;
-            }
-        }
-        let mut slots = accounted.into_iter().zip(&st.words).enumerate();
-        slots
-            .find(|(_, (accounted, word))| {
-                word::busy(**word) != *accounted && !word::is_stuck(**word)
-            })
-            .map(|(slot, (accounted, &word))| Violation::Unbalanced {
-                slot: slot as u8,
-                accounted,
-                busy: word::busy(word),
-            })
-    }
-
-    /// Words only move forward (by less than half a turn).
-    fn backwards(&self, before: &State, st: &State) -> Option<Violation> {
-        before.words.iter().zip(&st.words).enumerate().find_map(|(slot, (&old, &new))| {
-            let slot = slot as u8;
-            (new.wrapping_sub(old) > u64::MAX / 2).then_some(Violation::Backwards { slot })
-        })
-    }
-
-    /// Nothing is cached under a word that says "busy".
-    fn busy_stamp(&self, st: &State) -> Option<Violation> {
-        let busy = |c: &&Copy| word::busy(c.word) != 0;
-        st.copies.iter().find(busy).map(|&copy| Violation::BusyStamp(copy))
-    }
-
     /// The kind of violation that the broken rule must lead to.
     #[must_use]
     pub fn expected(&self) -> Option<Kind> {
         self.fault.and_then(Fault::expected)
     }
+}
+
+/// Changes in progress of living daemons, and mappings of living VMMs, are counted in the word.
+fn mark_lost(st: &State) -> Option<Violation> {
+    let mut living = PerSlot::from_elem(u64::from(st.crowd), st.words.len());
+    for task in st.tasks.iter().flatten() {
+        if matches!(task.op, Op::Map(_) | Op::Unmap(_)) {
+            continue; // their marks are the daemon's holds
+        }
+        for mark in task.marks.iter().filter(|m| m.counted && m.published.is_none()) {
+            living[usize::from(mark.slot)] += 1;
+        }
+    }
+    for daemon in st.daemons.iter().filter(|d| d.life == Life::Up || d.front_end) {
+        for &slot in daemon.lingers.iter().flat_map(|l| &l.slots) {
+            living[usize::from(slot)] += 1;
+        }
+        let held = |e: &&Entry| e.worker == HOLDS && e.stage == Stage::Held;
+        for entry in daemon.ledger.iter().filter(held) {
+            living[usize::from(entry.slot)] += 1;
+        }
+    }
+    let mut slots = living.into_iter().zip(&st.words).enumerate();
+    slots.find(|(_, (living, word))| word::busy(**word) < *living).map(|(slot, (living, &word))| {
+        Violation::MarkLost { slot: slot as u8, living, busy: word::busy(word) }
+    })
+}
+
+/// Every mark is in a ledger, claimed by a reaper, or a leak that was counted.
+fn unbalanced(st: &State) -> Option<Violation> {
+    let crowd = u64::from(st.crowd);
+    let mut accounted: PerSlot = st.leaked.iter().map(|&n| u64::from(n) + crowd).collect();
+    for daemon in &st.daemons {
+        for entry in daemon.ledger.iter().filter(|e| e.stage == Stage::Held) {
+            accounted[usize::from(entry.slot)] += 1;
+        }
+        for &slot in daemon.lingers.iter().flat_map(|l| &l.slots) {
+            accounted[usize::from(slot)] += 1;
+        }
+        if let Some(Job::Finish { entry, .. }) = daemon.job {
+            accounted[usize::from(entry.slot)] += 1;
+        }
+    }
+    let mut slots = accounted.into_iter().zip(&st.words).enumerate();
+    slots
+        .find(|(_, (accounted, word))| word::busy(**word) != *accounted && !word::is_stuck(**word))
+        .map(|(slot, (accounted, &word))| Violation::Unbalanced {
+            slot: slot as u8,
+            accounted,
+            busy: word::busy(word),
+        })
+}
+
+/// Words only move forward (by less than half a turn).
+fn backwards(before: &State, st: &State) -> Option<Violation> {
+    before.words.iter().zip(&st.words).enumerate().find_map(|(slot, (&old, &new))| {
+        let slot = slot as u8;
+        (new.wrapping_sub(old) > u64::MAX / 2).then_some(Violation::Backwards { slot })
+    })
+}
+
+/// Nothing is cached under a word that says "busy".
+fn busy_stamp(st: &State) -> Option<Violation> {
+    let busy = |c: &&Copy| word::busy(c.word) != 0;
+    st.copies.iter().find(busy).map(|&copy| Violation::BusyStamp(copy))
+}
+
+/// Every lock is held by a request that is under way.
+fn lock_lost(st: &State) -> Option<Violation> {
+    st.locks.iter().enumerate().find_map(|(stripe, &owner)| {
+        let task = st.tasks[usize::from(owner?)].as_ref();
+        let holds = task.is_some_and(|t| t.locks >> stripe & 1 == 1);
+        (!holds).then_some(Violation::LockLost { stripe: stripe as u8 })
+    })
 }
 
 /// Whether a wrong answer is one that may still be given.
@@ -253,6 +266,9 @@ impl fmt::Display for Violation {
             ),
             Self::Backwards { slot } => write!(f, "BACKWARDS: the word of slot {slot} fell back"),
             Self::BusyStamp(copy) => write!(f, "BUSY STAMP: {} was stamped while busy", copy.id),
+            Self::LockLost { stripe } => {
+                write!(f, "LOCK LOST: nobody will ever let go of name lock {stripe}")
+            }
         }
     }
 }

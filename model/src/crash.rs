@@ -68,7 +68,7 @@ impl Model {
         let workers = daemon * self.scope.workers..(daemon + 1) * self.scope.workers;
         for worker in workers {
             if let Some(mut task) = st.tasks[usize::from(worker)].take() {
-                self.release_locks(st, &mut task); // robust locks
+                st.release_locks(&mut task); // robust locks
             }
         }
         self.abandon_lingers(st, daemon);
@@ -115,14 +115,14 @@ impl Model {
                 let entry = self.ledger_entry(st, torn.worker, task.op, torn.slot, stage);
                 st.daemons[daemon].ledger.push(entry);
                 if torn.at == TornAt::AfterAdd && !word::is_stuck(st.words[slot]) {
-                    self.set_word(st, torn.slot, word::announce(st.words[slot]));
+                    st.set_word(torn.slot, word::announce(st.words[slot]));
                     st.leaked[slot] += u16::from(stage == Stage::Intent);
                 }
             }
             TornAt::BetweenClearAndAdd => {
                 self.publish_below(st, torn.worker, &mut task, torn.slot);
                 if self.broken(Fault::LedgerClearedLast) {
-                    self.set_word(st, torn.slot, word::publish(st.words[slot]));
+                    st.set_word(torn.slot, word::publish(st.words[slot]));
                 } else {
                     self.clear_entry(st, torn.worker, task.op, torn.slot);
                     st.leaked[slot] += 1;

@@ -45,11 +45,4 @@ impl Model {
             let _ = st.host.call(&self.scope.layout, Syscall::Store(ino));
         }
     }
-
-    /// The VMM of a dead daemon goes, and its mappings with it.
-    pub(crate) fn lose_front_end(&self, st: &mut State, daemon: u8) {
-        let daemon = &mut st.daemons[usize::from(daemon)];
-        daemon.front_end = false;
-        daemon.mapped.clear();
-    }
 }

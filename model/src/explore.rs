@@ -88,6 +88,9 @@ struct Explorer<'m> {
 }
 
 /// Explores a model. `limit`: give up after so many states.
+///
+/// # Panics
+/// Where the model is not deterministic: the way to a state cannot be found again.
 #[must_use]
 pub fn explore(model: &Model, limit: u64) -> Outcome {
     let began = cpu_time();
@@ -227,3 +230,7 @@ fn pack(state: &State) -> Vec<u8> {
 fn unpack(packed: &[u8]) -> State {
     postcard::from_bytes(packed).expect("a packed state is one that we have packed")
 }
+
+#[cfg(test)]
+#[path = "explore_tests.rs"]
+mod tests;

@@ -92,7 +92,7 @@ pub const FAULTS: &[Entry] = &[
     stale(Fault::LedgerClearedLast, "crash"),
     stale(Fault::ReapTheLiving, "crash"),
     caught(Fault::LedgerWithoutTenant, "rows", MarkLost),
-    stale(Fault::NoSweepOnReap, "host"),
+    stale(Fault::NoSweepOnReap, "unheard"),
     stale(Fault::NoSweepAtStart, "restart"),
     stale(Fault::NoSweepOnExit, "restart"),
     stale(Fault::SweepClearsBusy, "sweep"),
@@ -127,3 +127,7 @@ pub const FAULTS: &[Entry] = &[
 pub fn entry(fault: Fault) -> Option<&'static Entry> {
     FAULTS.iter().find(|e| e.fault == fault)
 }
+
+#[cfg(test)]
+#[path = "fault_table_tests.rs"]
+mod tests;

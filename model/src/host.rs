@@ -35,6 +35,10 @@ pub enum Syscall {
 /// The answers that a system call changed: what it was about, and what was true before.
 pub type Changed = SmallVec<[(Identity, Value); 8]>;
 
+/// The system call failed and changed nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failed;
+
 /// Versions of one inode.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inode {
@@ -97,7 +101,7 @@ impl Host {
     ///
     /// # Errors
     /// The name exists, or does not, or no inode is left: the system call fails.
-    pub fn call(&mut self, layout: &Layout, call: Syscall) -> Result<(Ino, Changed), ()> {
+    pub fn call(&mut self, layout: &Layout, call: Syscall) -> Result<(Ino, Changed), Failed> {
         let before = self.clone();
         let subject = self.apply(layout, call)?;
         let changed = layout
@@ -108,26 +112,26 @@ impl Host {
         Ok((subject, changed))
     }
 
-    fn apply(&mut self, layout: &Layout, call: Syscall) -> Result<Ino, ()> {
+    fn apply(&mut self, layout: &Layout, call: Syscall) -> Result<Ino, Failed> {
         match call {
             Syscall::Create(name) => {
                 if self.meaning(layout, name).is_some() {
-                    return Err(());
+                    return Err(Failed);
                 }
-                let new = self.unused(layout).ok_or(())?;
+                let new = self.unused(layout).ok_or(Failed)?;
                 self.created |= 1 << new.0;
                 self.set(layout, name, Some(new));
                 Ok(new)
             }
             Syscall::Unlink(name) => {
-                let child = self.meaning(layout, name).ok_or(())?;
+                let child = self.meaning(layout, name).ok_or(Failed)?;
                 self.set(layout, name, None);
                 self.touch(child);
                 Ok(child)
             }
             Syscall::Link(ino, name) => {
                 if self.meaning(layout, name).is_some() {
-                    return Err(());
+                    return Err(Failed);
                 }
                 self.set(layout, name, Some(ino));
                 self.touch(ino);
@@ -135,8 +139,8 @@ impl Host {
             }
             Syscall::Rename(from, to) => self.rename(layout, from, to),
             Syscall::Exchange(from, to) => {
-                let moved = self.meaning(layout, from).ok_or(())?;
-                let other = self.meaning(layout, to).ok_or(())?;
+                let moved = self.meaning(layout, from).ok_or(Failed)?;
+                let other = self.meaning(layout, to).ok_or(Failed)?;
                 self.set(layout, from, Some(other));
                 self.set(layout, to, Some(moved));
                 self.touch(moved);
@@ -157,8 +161,8 @@ impl Host {
         }
     }
 
-    fn rename(&mut self, layout: &Layout, from: Name, to: Name) -> Result<Ino, ()> {
-        let moved = self.meaning(layout, from).ok_or(())?;
+    fn rename(&mut self, layout: &Layout, from: Name, to: Name) -> Result<Ino, Failed> {
+        let moved = self.meaning(layout, from).ok_or(Failed)?;
         let replaced = self.meaning(layout, to);
         if replaced == Some(moved) {
             return Ok(moved); // POSIX: two names of one file, nothing happens
@@ -197,3 +201,7 @@ impl Host {
         ino
     }
 }
+
+#[cfg(test)]
+#[path = "host_tests.rs"]
+mod tests;

@@ -13,8 +13,8 @@ impl Model {
         let Some(job) = st.daemons[at].job.take() else { return };
         let next = match job {
             Job::Scan { row, tenant } => self.scan(st, row, tenant),
-            Job::Claim { row, entry } => self.claim(st, row, entry),
-            Job::Finish { row, entry } => self.finish_entry(st, row, entry),
+            Job::Claim { row, entry } => Some(self.claim(st, row, entry)),
+            Job::Finish { row, entry } => Some(finish_entry(st, row, entry)),
             Job::Sweep { next, loaded, then } => self.sweep(st, daemon, next, loaded, then),
             Job::Rebuild { next } => self.rebuild(st, daemon, next),
         };
@@ -42,7 +42,7 @@ impl Model {
     }
 
     /// Compare-and-swap of the entry to 0.
-    fn claim(&self, st: &mut State, row: u8, entry: Entry) -> Option<Job> {
+    fn claim(&self, st: &mut State, row: u8, entry: Entry) -> Job {
         let ledger = &mut st.daemons[usize::from(row)].ledger;
         let tenantless = self.broken(Fault::LedgerWithoutTenant);
         let is_it = |e: &Entry| {
@@ -51,20 +51,10 @@ impl Model {
         match ledger.iter().position(is_it) {
             Some(at) => {
                 ledger.remove(at);
-                Some(Job::Finish { row, entry })
+                Job::Finish { row, entry }
             }
-            None => Some(Job::Scan { row, tenant: entry.tenant }),
+            None => Job::Scan { row, tenant: entry.tenant },
         }
-    }
-
-    /// Publishes a dead daemon's slot.
-    fn finish_entry(&self, st: &mut State, row: u8, entry: Entry) -> Option<Job> {
-        let old = st.words[usize::from(entry.slot)];
-        if !word::is_stuck(old) {
-            self.set_word(st, entry.slot, word::publish(old));
-        }
-        st.daemons[usize::from(row)].ledger.retain(|e| *e != entry);
-        Some(Job::Scan { row, tenant: entry.tenant })
     }
 
     /// Advances the next slot, or all of them.
@@ -117,38 +107,24 @@ impl Model {
     fn sweep_slot(&self, st: &mut State, slot: u8, loaded: Option<u64>) {
         let old = st.words[usize::from(slot)];
         if let Some(loaded) = loaded {
-            self.set_word(st, slot, word::advance(loaded));
+            st.set_word(slot, word::advance(loaded));
         } else if self.broken(Fault::SweepClearsBusy) {
-            self.set_word(st, slot, word::advance(old) & !word::BUSY);
+            st.set_word(slot, word::advance(old) & !word::BUSY);
         } else {
-            self.advance(st, slot);
+            st.advance(slot);
         }
     }
 
     /// A request's own sweep, before its reply (only a daemon that gives up a lock as the page says). Answers whether it is through.
     pub(crate) fn sweep_after(&self, st: &mut State, task: &mut Task) -> bool {
         while task.sweep < self.scope.layout.slots() {
-            self.advance(st, task.sweep);
+            st.advance(task.sweep);
             task.sweep += 1;
             if self.scope.grain == Grain::Word {
                 break;
             }
         }
         task.sweep >= self.scope.layout.slots()
-    }
-
-    /// A daemon takes a free row.
-    pub(crate) fn start_daemon(&self, st: &mut State, daemon: u8, rebuild: bool) {
-        spend(&mut st.left.starts);
-        let new = &mut st.daemons[usize::from(daemon)];
-        new.life = Life::Starting;
-        new.tenant += 1;
-        new.front_end = true;
-        new.job = Some(if rebuild {
-            Job::Rebuild { next: 0 }
-        } else {
-            Job::Sweep { next: 0, loaded: None, then: Then::Serve }
-        });
     }
 
     /// Whether a daemon that starts may rebuild the table.
@@ -199,21 +175,47 @@ impl Model {
             word::advance(old) & !word::BUSY
         };
         st.leaked[usize::from(slot)] = 0;
-        self.set_word(st, slot, new);
+        st.set_word(slot, new);
+    }
+}
+
+impl State {
+    /// A daemon takes a free row.
+    pub(crate) fn start_daemon(&mut self, daemon: u8, rebuild: bool) {
+        spend(&mut self.left.starts);
+        let new = &mut self.daemons[usize::from(daemon)];
+        new.life = Life::Starting;
+        new.tenant += 1;
+        new.front_end = true;
+        new.job = Some(if rebuild {
+            Job::Rebuild { next: 0 }
+        } else {
+            Job::Sweep { next: 0, loaded: None, then: Then::Serve }
+        });
     }
 
     /// The host-only file is lost while nobody runs: rows and ledgers with it.
-    pub(crate) fn lose_host_file(&self, st: &mut State) {
-        spend(&mut st.left.losses);
-        for event in &mut st.events {
+    pub(crate) fn lose_host_file(&mut self) {
+        spend(&mut self.left.losses);
+        for event in &mut self.events {
             event.unread = NOBODY;
             event.resync = 0;
         }
-        for row in 0..st.daemons.len() {
-            leak_ledger(st, row);
-            vacate(&mut st.daemons[row]);
+        for row in 0..self.daemons.len() {
+            leak_ledger(self, row);
+            vacate(&mut self.daemons[row]);
         }
     }
+}
+
+/// Publishes a dead daemon's slot.
+fn finish_entry(st: &mut State, row: u8, entry: Entry) -> Job {
+    let old = st.words[usize::from(entry.slot)];
+    if !word::is_stuck(old) {
+        st.set_word(entry.slot, word::publish(old));
+    }
+    st.daemons[usize::from(row)].ledger.retain(|e| *e != entry);
+    Job::Scan { row, tenant: entry.tenant }
 }
 
 /// A dead daemon has been dealt with: its row is free, unless its guest's DAX mappings outlive it.

@@ -164,3 +164,7 @@ impl fmt::Display for Value {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "ident_tests.rs"]
+mod tests;

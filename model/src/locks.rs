@@ -54,16 +54,6 @@ impl Model {
         }
     }
 
-    /// Lets all locks of a request go.
-    pub(crate) fn release_locks(&self, st: &mut State, task: &mut Task) {
-        for (stripe, lock) in st.locks.iter_mut().enumerate() {
-            if task.locks & (1 << stripe) != 0 {
-                *lock = None;
-            }
-        }
-        task.locks = 0;
-    }
-
     /// The request has waited long enough: it takes the locks that it can have and goes on.
     pub(crate) fn give_up(&self, st: &mut State, worker: u8) {
         spend(&mut st.left.give_ups);
@@ -82,7 +72,7 @@ impl Model {
         let slots = self.own_slots(task);
         for &(stripe, owner) in &task.overdue {
             for &slot in &slots {
-                self.set_word(st, slot, word::announce(st.words[usize::from(slot)]));
+                st.set_word(slot, word::announce(st.words[usize::from(slot)]));
             }
             let daemon = &mut st.daemons[usize::from(self.scope.daemon_of(worker))];
             daemon.lingers.push(Linger {
@@ -123,7 +113,7 @@ impl Model {
             if self.may_settle(st, &linger) {
                 for &slot in &linger.slots {
                     let old = st.words[usize::from(slot)];
-                    self.set_word(st, slot, word::publish(old));
+                    st.set_word(slot, word::publish(old));
                 }
             } else {
                 st.daemons[usize::from(row)].lingers.push(linger);

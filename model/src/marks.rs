@@ -79,7 +79,7 @@ impl Model {
         let counted = !word::is_stuck(old) || wraps;
         if counted {
             let new = if wraps { old.wrapping_add(1) } else { word::announce(old) };
-            self.set_word(st, slot, new);
+            st.set_word(slot, new);
             st.daemons[usize::from(self.scope.daemon_of(worker))].ledger.push(entry);
         }
         let announced = if counted { st.words[usize::from(slot)] } else { GONE };
@@ -139,7 +139,7 @@ impl Model {
         } else {
             self.published_word(old)
         };
-        self.set_word(st, slot, new);
+        st.set_word(slot, new);
         new
     }
 
@@ -170,12 +170,6 @@ impl Model {
             entry.stage = e.stage;
             *e != entry
         });
-    }
-
-    /// Adds one generation to a slot: an event, or a sweep.
-    pub(crate) fn advance(&self, st: &mut State, slot: u8) {
-        let old = st.words[usize::from(slot)];
-        self.set_word(st, slot, word::advance(old));
     }
 
     /// The slot of an identity.

@@ -143,7 +143,7 @@ impl Model {
                 let tenant = st.daemons[usize::from(row)].tenant;
                 st.daemons[usize::from(daemon)].job = Some(Job::Scan { row, tenant });
             }
-            Action::Start(daemon, rebuild) => self.start_daemon(&mut st, daemon, rebuild),
+            Action::Start(daemon, rebuild) => st.start_daemon(daemon, rebuild),
             Action::Exit(daemon) => {
                 spend(&mut st.left.crashes);
                 let daemon = &mut st.daemons[usize::from(daemon)];
@@ -151,12 +151,12 @@ impl Model {
                 daemon.job = Some(Job::Sweep { next: 0, loaded: None, then: Then::Leave });
             }
             Action::Crash(daemon, torn) => self.crash(&mut st, daemon, torn),
-            Action::FrontEndGone(daemon) => self.lose_front_end(&mut st, daemon),
-            Action::LoseHostFile => self.lose_host_file(&mut st),
+            Action::FrontEndGone(daemon) => st.lose_front_end(daemon),
+            Action::LoseHostFile => st.lose_host_file(),
             Action::Store(daemon) => self.store(&mut st, daemon),
             Action::Host(call, blind) => self.host_change(&mut st, call, blind),
             Action::Deliver(daemon) => self.deliver(&mut st, daemon),
-            Action::Overflow(daemon) => self.overflow(&mut st, daemon),
+            Action::Overflow(daemon) => st.overflow(daemon),
             Action::CrowdLeaves => self.crowd_leaves(&mut st),
         }
         self.recycle_inodes(&mut st);
@@ -288,11 +288,6 @@ impl Model {
                 }
             }
         }
-    }
-
-    /// Writes a slot's word.
-    pub(crate) fn set_word(&self, st: &mut State, slot: u8, word: u64) {
-        st.words[usize::from(slot)] = word;
     }
 
     /// Every name of the scope.

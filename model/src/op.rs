@@ -245,3 +245,7 @@ impl fmt::Display for Op {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "op_tests.rs"]
+mod tests;

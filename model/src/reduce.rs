@@ -181,3 +181,7 @@ fn version(value: &mut Value) -> Option<&mut u8> {
         Value::Nothing | Value::Is(_) | Value::Mixed => None,
     }
 }
+
+#[cfg(test)]
+#[path = "reduce_tests.rs"]
+mod tests;

@@ -120,15 +120,9 @@ impl Model {
         if let (Identity::Data(_), true) = (id, self.broken(Fault::PagesKeptUnderNewWord)) {
             let pages: SmallVec<[Copy; 8]> =
                 st.copies.iter().filter(|c| c.id == id).copied().collect();
-            pages.iter().for_each(|old| self.keep(st, Copy { word, ..*old }));
+            pages.iter().for_each(|old| st.keep(Copy { word, ..*old }));
         }
-        self.keep(st, Copy { id, word, value });
-    }
-
-    fn keep(&self, st: &mut State, copy: Copy) {
-        if let Err(at) = st.copies.binary_search(&copy) {
-            st.copies.insert(at, copy);
-        }
+        st.keep(Copy { id, word, value });
     }
 
     /// Guests that ask for everything at every instant.
@@ -144,7 +138,7 @@ impl Model {
             };
             if let (true, Some(word)) = (created, self.observe(st, id)) {
                 let value = st.host.answer(&self.scope.layout, id);
-                self.keep(st, Copy { id, word, value });
+                st.keep(Copy { id, word, value });
             }
         }
     }
@@ -200,7 +194,7 @@ impl Model {
                     let to = if from == a { b } else { a };
                     self.keep_moved(st, task, to, copy.value);
                 }
-                _ => self.keep(st, Copy { word: own, ..*copy }),
+                _ => st.keep(Copy { word: own, ..*copy }),
             }
         }
     }
@@ -213,7 +207,7 @@ impl Model {
         }
         let mark = task.marks.iter().find(|m| m.slot == self.slot(id));
         if let Some(word) = mark.filter(|m| self.alone(**m)).and_then(|m| m.published) {
-            self.keep(st, Copy { id, word, value });
+            st.keep(Copy { id, word, value });
         }
     }
 
@@ -232,10 +226,5 @@ impl Model {
             _ => self.broken(Fault::OwnWordsAlwaysTaken),
         };
         own == next || (trusting && word::busy(own) == 0)
-    }
-
-    /// A change that was announced makes every older answer wrong, allowed or not.
-    pub(crate) fn forbid(&self, st: &mut State, id: Identity) {
-        st.events.iter_mut().for_each(|e| e.permits.retain(|(other, _)| *other != id));
     }
 }

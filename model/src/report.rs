@@ -156,11 +156,11 @@ struct Table {
 
 impl Table {
     fn row(&self, cells: &[&str; 7]) -> String {
-        let [name, a, b, c, d, e, verdict] = cells;
+        let [name, one, two, three, four, five, verdict] = cells;
         if self.markdown {
             return format!("| {} |", cells.join(" | "));
         }
-        format!("{name:30} {a:>11} {b:>11} {c:>11} {d:>9} {e:>7}  {verdict}")
+        format!("{name:30} {one:>12} {two:>11} {three:>11} {four:>9} {five:>7}  {verdict}")
     }
 
     fn rule(&self, columns: usize) -> String {

@@ -21,15 +21,15 @@ pub fn all(long: bool) -> Vec<Scope> {
         names(),
         words(),
         mixed(),
-        readers(1 + deep),
+        readers(if long { UNLIMITED } else { 2 }),
         directories(),
         files(),
         collisions(3),
         folding(),
         wrap(),
         saturation(),
-        frozen(if long { UNLIMITED } else { 4 }),
-        frozen_crash(if long { UNLIMITED } else { 3 }),
+        frozen(3 + deep),
+        frozen_crash(2 + deep),
         crash(1 + deep),
         rows(),
         sweep(deep),
@@ -40,6 +40,7 @@ pub fn all(long: bool) -> Vec<Scope> {
         host(1 + deep, 1),
         inotify(2, 1 + deep),
         aba(1 + deep),
+        unheard(1 + deep),
     ];
     if long {
         scopes.extend([collisions(2), trio(), host(1, 2)]);
@@ -98,7 +99,7 @@ fn readers(reads: u8) -> Scope {
             s.layout.inodes = 3;
         })
         .budget(|b| {
-            b.changes = 2;
+            b.changes = reads;
             b.reads = reads;
         })
 }
@@ -201,6 +202,7 @@ fn frozen_crash(changes: u8) -> Scope {
         s.about = "the same, and a daemon is killed";
         s.replies = false;
         s.ops = vec![Op::Unlink(A), Op::Exchange(A, B)];
+        s.budget.give_ups = 1;
         s.budget.crashes = 1;
     })
 }
@@ -405,5 +407,22 @@ fn aba(changes: u8) -> Scope {
             b.changes = changes;
             b.reads = 2;
             b.host = 2;
+        })
+}
+
+fn unheard(crashes: u8) -> Scope {
+    Scope::new("unheard", "a daemon dies with events that no other daemon has a watch for")
+        .ops(&[Op::Lookup(A), Op::Getattr(FILE), Op::Write(FILE)])
+        .with(|s| {
+            s.watch = Watch::Inotify;
+            s.host = vec![Syscall::Write(FILE), Syscall::Unlink(A)];
+            s.always = false;
+            s.replies = false;
+        })
+        .budget(|b| {
+            b.changes = 1;
+            b.reads = 2;
+            b.host = 2;
+            b.crashes = crashes;
         })
 }

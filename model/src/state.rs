@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 use crate::host::Host;
 use crate::ident::{Identity, Ino, MAX_NAMES, Value};
 use crate::op::Op;
+use crate::word;
 
 /// The table's slot words.
 pub type Words = SmallVec<[u64; 20]>;
@@ -304,4 +305,46 @@ pub struct State {
     pub left: Budget,
     /// At least one daemon has crashed.
     pub crashed: bool,
+}
+
+impl State {
+    /// Writes a slot's word.
+    pub(crate) fn set_word(&mut self, slot: u8, word: u64) {
+        self.words[usize::from(slot)] = word;
+    }
+
+    /// Adds one generation to a slot: an event, or a sweep.
+    pub(crate) fn advance(&mut self, slot: u8) {
+        let old = self.words[usize::from(slot)];
+        self.set_word(slot, word::advance(old));
+    }
+
+    /// A guest may hold this copy from now on.
+    pub(crate) fn keep(&mut self, copy: Copy) {
+        if let Err(at) = self.copies.binary_search(&copy) {
+            self.copies.insert(at, copy);
+        }
+    }
+
+    /// A change that was announced makes every older answer wrong, allowed or not.
+    pub(crate) fn forbid(&mut self, id: Identity) {
+        self.events.iter_mut().for_each(|e| e.permits.retain(|(other, _)| *other != id));
+    }
+
+    /// Lets all locks of a request go.
+    pub(crate) fn release_locks(&mut self, task: &mut Task) {
+        for (stripe, lock) in self.locks.iter_mut().enumerate() {
+            if task.locks & (1 << stripe) != 0 {
+                *lock = None;
+            }
+        }
+        task.locks = 0;
+    }
+
+    /// The VMM of a dead daemon goes, and its mappings with it.
+    pub(crate) fn lose_front_end(&mut self, daemon: u8) {
+        let daemon = &mut self.daemons[usize::from(daemon)];
+        daemon.front_end = false;
+        daemon.mapped.clear();
+    }
 }

@@ -132,7 +132,7 @@ fn sentence(model: &Model, st: &State, next: &State, action: &Action) -> String 
         }
         Action::Settle(row) => format!("{} takes lingering marks back", daemon(row)),
         Action::Housekeep(row) => {
-            format!("{}: {}", daemon(row), housework(&st.daemons[usize::from(row)].job))
+            format!("{}: {}", daemon(row), housework(st.daemons[usize::from(row)].job.as_ref()))
         }
         Action::Reap(reaper, row) => {
             format!("{} begins to reap daemon {}", daemon(reaper), letter(row))
@@ -240,7 +240,7 @@ fn system_call(call: Syscall) -> String {
     }
 }
 
-fn housework(job: &Option<Job>) -> String {
+fn housework(job: Option<&Job>) -> String {
     match job {
         None => "is idle".into(),
         Some(Job::Scan { row, .. }) => format!("scans the ledger of daemon {}", letter(*row)),
@@ -267,3 +267,7 @@ fn housework(job: &Option<Job>) -> String {
         Some(Job::Rebuild { next }) => format!("rebuilds, step {next}"),
     }
 }
+
+#[cfg(test)]
+#[path = "story_tests.rs"]
+mod tests;

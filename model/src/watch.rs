@@ -110,7 +110,7 @@ impl Model {
                 let unknown = event.blind && !self.names_directory(id);
                 if !unknown && !self.is_own(st, daemon, &event, id) {
                     let slot = self.slot(id);
-                    self.advance(st, slot);
+                    st.advance(slot);
                 }
             }
         }
@@ -133,10 +133,10 @@ impl Model {
         };
         possible
             && !self.broken(Fault::CountOwnEvents)
-            && st.daemons[usize::from(daemon)].known.iter().any(|k| self.still_true(st, k, id))
+            && st.daemons[usize::from(daemon)].known.iter().any(|k| self.still_true(st, *k, id))
     }
 
-    fn still_true(&self, st: &State, known: &Known, id: Identity) -> bool {
+    fn still_true(&self, st: &State, known: Known, id: Identity) -> bool {
         let layout = &self.scope.layout;
         let parent = known.parent.filter(|_| !self.broken(Fault::EntryComparedAlone));
         known.id == id
@@ -171,17 +171,19 @@ impl Model {
             known.sort_unstable_by_key(|k| k.id);
         }
     }
+}
 
+impl State {
     /// A daemon's queue has overflowed: its events are lost, and it sweeps.
-    pub(crate) fn overflow(&self, st: &mut State, daemon: u8) {
-        spend(&mut st.left.overflows);
+    pub(crate) fn overflow(&mut self, daemon: u8) {
+        spend(&mut self.left.overflows);
         let bit = 1 << daemon;
-        for event in st.events.iter_mut().filter(|e| e.unread & bit != 0) {
+        for event in self.events.iter_mut().filter(|e| e.unread & bit != 0) {
             event.unread &= !bit;
             event.resync |= bit;
         }
         let then = Then::Resynced;
-        st.daemons[usize::from(daemon)].job = Some(Job::Sweep { next: 0, loaded: None, then });
+        self.daemons[usize::from(daemon)].job = Some(Job::Sweep { next: 0, loaded: None, then });
     }
 }
 

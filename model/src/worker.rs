@@ -64,7 +64,7 @@ impl Model {
         let layout = &self.scope.layout;
         match step {
             Step::Lock => self.take_locks(st, worker, task),
-            Step::Unlock => self.release_locks(st, task),
+            Step::Unlock => st.release_locks(task),
             Step::Resolve => {
                 for (found, name) in task.found.iter_mut().zip(task.op.names()) {
                     *found = st.host.meaning(layout, name);
@@ -87,7 +87,7 @@ impl Model {
             Step::MapWindow | Step::UnmapWindow => self.move_window(st, worker, task, step),
             Step::BumpAfter => {
                 for slot in self.slots_to_announce(task) {
-                    self.advance(st, slot);
+                    st.advance(slot);
                 }
             }
             Step::Watch => st.daemons[usize::from(self.scope.daemon_of(worker))].watching = true,
@@ -187,7 +187,7 @@ impl Model {
         let mut late = crate::state::Permits::new();
         for &(id, old) in &changed {
             if task.has_marked(self.slot(id)) {
-                self.forbid(st, id);
+                st.forbid(id);
             } else if task.raced && !task.pinned {
                 late.push((id, old));
             }
@@ -203,7 +203,7 @@ impl Model {
 
     /// The reply: locks are let go, and what was read with its observation is the guest's.
     fn reply(&self, st: &mut State, task: &mut Task) {
-        self.release_locks(st, task);
+        st.release_locks(task);
         if task.again || task.op.reads_only() {
             self.stamp_observed(st, task);
         }
