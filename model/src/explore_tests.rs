@@ -45,7 +45,7 @@ impl Other for Theirs {
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        vec![Property::always("nothing goes wrong", |_, seen| !seen.wrong)]
+        vec![Property::always("nothing goes wrong", |_, seen: &Seen| !seen.wrong)]
     }
 }
 
