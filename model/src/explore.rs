@@ -12,6 +12,35 @@ use crate::model::{Action, Model};
 use crate::report::cpu_time;
 use crate::state::State;
 
+/// Where an exploration gives up.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Distinct states.
+    pub states: u64,
+    /// Bytes of memory for them.
+    pub bytes: u64,
+}
+
+impl Bounds {
+    /// No bound.
+    pub const NONE: Self = Self { states: u64::MAX, bytes: u64::MAX };
+}
+
+/// How far an exploration has got.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// Distinct states so far.
+    pub states: u64,
+    /// Steps taken so far.
+    pub steps: u64,
+    /// The depth that is being expanded.
+    pub depth: u32,
+    /// States of this depth that wait, and those of the next.
+    pub waiting: u64,
+    /// Bytes of memory.
+    pub bytes: u64,
+}
+
 /// What an exploration found.
 #[derive(Clone, Debug)]
 pub struct Outcome {
@@ -25,9 +54,11 @@ pub struct Outcome {
     pub cpu: Duration,
     /// The largest number of states of one depth.
     pub widest: u64,
+    /// The most memory that states took, in bytes.
+    pub bytes: u64,
     /// The shortest way to something wrong.
     pub counterexample: Option<Counterexample>,
-    /// All states were seen; otherwise the limit was reached.
+    /// All states were seen; otherwise a bound was reached.
     pub complete: bool,
 }
 
@@ -42,6 +73,10 @@ pub struct Counterexample {
 
 /// A map whose keys are fingerprints, which need no hashing.
 type Seen = HashMap<u64, u64, BuildHasherDefault<Fingerprinted>>;
+
+/// What a state costs for which there is room in [`Seen`]: 17 bytes, an eighth more for places that are never used, and
+/// half as much again while the map grows.
+const BYTES_A_STATE: u64 = 17 * 8 * 3 / (7 * 2);
 
 /// Hands a fingerprint through.
 #[derive(Default)]
@@ -72,6 +107,11 @@ impl Level {
         self.ends.push(self.bytes.len());
     }
 
+    /// The memory that it takes.
+    fn bytes(&self) -> u64 {
+        (self.bytes.capacity() + self.ends.capacity() * size_of::<usize>()) as u64
+    }
+
     fn iter(&self) -> impl Iterator<Item = &[u8]> {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
         starts.zip(&self.ends).map(|(start, &end)| &self.bytes[start..end])
@@ -83,59 +123,67 @@ struct Explorer<'m> {
     seen: Seen,
     next: Level,
     steps: u64,
+    depth: u32,
+    /// The most memory so far.
+    bytes: u64,
     actions: Vec<Action>,
     buffer: Vec<u8>,
 }
 
-/// Explores a model. `limit`: give up after so many states.
+/// Expansions between two looks at the bounds.
+const LOOK_EVERY: usize = 4096;
+
+/// Explores a model.
 ///
 /// # Panics
 /// Where the model is not deterministic: the way to a state cannot be found again.
 #[must_use]
-pub fn explore(model: &Model, limit: u64) -> Outcome {
+pub fn explore(model: &Model, bounds: Bounds) -> Outcome {
+    explore_watched(model, bounds, &mut |_| {})
+}
+
+/// As [`explore`]; `watch` hears now and then how far it is.
+///
+/// # Panics
+/// As [`explore`].
+#[must_use]
+pub fn explore_watched(model: &Model, bounds: Bounds, watch: &mut dyn FnMut(Progress)) -> Outcome {
     let began = cpu_time();
-    let first = normal(model, model.start());
-    let mut explorer = Explorer {
-        model,
-        seen: Seen::default(),
-        next: Level::default(),
-        steps: 0,
-        actions: Vec::new(),
-        buffer: Vec::new(),
-    };
-    explorer.pack(&first);
-    let root = explorer.fingerprint();
-    explorer.seen.insert(root, root);
-    let packed = std::mem::take(&mut explorer.buffer);
-    explorer.next.push(&packed);
-    let (mut depth, mut widest, mut found) = (0, 1, None);
-    let mut complete = true;
+    let mut explorer = Explorer::new(model);
+    let root = explorer.enter(&normal(model, model.start()));
+    let (mut widest, mut found, mut complete) = (1, None, true);
     'levels: loop {
         let level = std::mem::take(&mut explorer.next);
-        for packed in level.iter() {
+        for (at, packed) in level.iter().enumerate() {
             if let Some(end) = explorer.expand(packed) {
                 let way = explorer.way_to(root, end);
                 found = Some(way.expect("a state that was reached can be reached again"));
-                depth += 1;
+                explorer.depth += 1;
                 break 'levels;
             }
-            if explorer.seen.len() as u64 >= limit {
-                complete = false;
+            if at % LOOK_EVERY == 0 {
+                let progress = explorer.progress(&level, at);
+                watch(progress);
+                complete = progress.bytes <= bounds.bytes;
+            }
+            complete &= (explorer.seen.len() as u64) < bounds.states;
+            if !complete {
                 break 'levels;
             }
         }
         if explorer.next.ends.is_empty() {
             break;
         }
-        depth += 1;
+        explorer.depth += 1;
         widest = widest.max(explorer.next.ends.len() as u64);
     }
     Outcome {
         states: explorer.seen.len() as u64,
         steps: explorer.steps,
-        depth,
+        depth: explorer.depth,
         cpu: cpu_time().saturating_sub(began),
         widest,
+        bytes: explorer.bytes,
         counterexample: found,
         complete,
     }
@@ -149,7 +197,42 @@ fn normal(model: &Model, mut state: State) -> State {
     state
 }
 
-impl Explorer<'_> {
+impl<'m> Explorer<'m> {
+    fn new(model: &'m Model) -> Self {
+        Self {
+            model,
+            seen: Seen::default(),
+            next: Level::default(),
+            steps: 0,
+            depth: 0,
+            bytes: 0,
+            actions: Vec::new(),
+            buffer: Vec::new(),
+        }
+    }
+
+    /// Begins with this state; answers its fingerprint.
+    fn enter(&mut self, first: &State) -> u64 {
+        self.pack(first);
+        let root = self.fingerprint();
+        self.seen.insert(root, root);
+        self.next.push(&self.buffer);
+        root
+    }
+
+    /// How far it is while it expands the state at `at` of a level.
+    fn progress(&mut self, level: &Level, at: usize) -> Progress {
+        let seen = self.seen.capacity() as u64 * BYTES_A_STATE;
+        self.bytes = self.bytes.max(seen + level.bytes() + self.next.bytes());
+        Progress {
+            states: self.seen.len() as u64,
+            steps: self.steps,
+            depth: self.depth,
+            waiting: (level.ends.len() - at + self.next.ends.len()) as u64,
+            bytes: self.bytes,
+        }
+    }
+
     /// Takes every step from a packed state. Something wrong: the state's fingerprint.
     fn expand(&mut self, packed: &[u8]) -> Option<u64> {
         let state = unpack(packed);

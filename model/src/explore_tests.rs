@@ -50,14 +50,14 @@ impl Other for Theirs {
 }
 
 fn scope(name: &str) -> Scope {
-    scopes::all(false).into_iter().find(|s| s.name == name).expect("a scope of that name")
+    scopes::find(name).expect("a scope of that name")
 }
 
 #[test]
 fn both_explorers_count_the_same_states() {
     for name in ["names", "wrap", "saturation", "dax", "aba"] {
         let model = Model::new(scope(name), None);
-        let ours = explore(&model, u64::MAX);
+        let ours = explore(&model, Bounds::NONE);
         let theirs = Theirs(model).checker().threads(1).spawn_bfs().join();
         theirs.assert_properties();
         assert_eq!(ours.states, theirs.unique_state_count() as u64, "{name}");
@@ -71,7 +71,7 @@ fn both_explorers_count_the_same_states() {
 fn both_explorers_find_ways_of_the_same_length() {
     for fault in [Fault::NoNameLock, Fault::StampWithoutAlone, Fault::PublishBeforeChange] {
         let model = Model::new(scope("names"), Some(fault));
-        let ours = explore(&model, u64::MAX).counterexample.expect("it is caught");
+        let ours = explore(&model, Bounds::NONE).counterexample.expect("it is caught");
         let theirs = Theirs(model).checker().threads(1).spawn_bfs().join();
         let theirs = theirs.discovery("nothing goes wrong").expect("it is caught there, too");
         assert_eq!(ours.actions.len(), theirs.into_actions().len(), "{fault}");
@@ -80,7 +80,8 @@ fn both_explorers_find_ways_of_the_same_length() {
 
 #[test]
 fn a_limit_is_kept_and_told() {
-    let outcome = explore(&Model::new(scope("names"), None), 500);
+    let outcome =
+        explore(&Model::new(scope("names"), None), Bounds { states: 500, ..Bounds::NONE });
     assert!(!outcome.complete && outcome.counterexample.is_none());
     assert!((500..600).contains(&outcome.states), "{}", outcome.states);
 }

@@ -156,6 +156,8 @@ pub struct Entry {
     pub scope: &'static str,
     /// What it must lead to. None: it is harmless, and the scope must show so.
     pub expected: Option<Kind>,
+    /// The rule that it breaks: section of `docs/protocol.md`, and what stands there.
+    pub rule: &'static str,
 }
 
 impl Fault {

@@ -1,6 +1,6 @@
 //! Each reduction, with and without: the same verdict, and the shortest way to what is wrong is as long.
 
-use crate::explore::{Outcome, explore};
+use crate::explore::{Bounds, Outcome, explore};
 use crate::fault::Fault;
 use crate::fault_table::FAULTS;
 use crate::ident::{Ino, Name};
@@ -9,10 +9,10 @@ use crate::op::Op;
 use crate::scope::{Grain, Scope, Watch, file_ops, name_ops};
 use crate::scopes;
 
-const LIMIT: u64 = 3_000_000;
+const BOUNDS: Bounds = Bounds { states: 3_000_000, ..Bounds::NONE };
 
 fn run(scope: &Scope, fault: Option<Fault>, reduce: bool) -> Outcome {
-    let outcome = explore(&Model { scope: scope.clone(), fault, reduce }, LIMIT);
+    let outcome = explore(&Model { scope: scope.clone(), fault, reduce }, BOUNDS);
     assert!(outcome.complete || outcome.counterexample.is_some(), "{fault:?} in {}", scope.name);
     outcome
 }
@@ -23,8 +23,7 @@ fn length(outcome: &Outcome) -> Option<usize> {
 
 /// A scope with so few changes that it ends without the normal form.
 fn bounded(name: &str, changes: u8) -> Scope {
-    let scope = scopes::all(false).into_iter().find(|s| s.name == name);
-    scope.expect("a scope of that name").budget(|b| b.changes = b.changes.min(changes))
+    scopes::find(name).expect("a scope of that name").budget(|b| b.changes = b.changes.min(changes))
 }
 
 #[test]

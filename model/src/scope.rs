@@ -29,7 +29,7 @@ pub enum Watch {
 #[derive(Clone, Debug)]
 pub struct Scope {
     /// Its name on the command line.
-    pub name: &'static str,
+    pub name: String,
     /// What it is for.
     pub about: &'static str,
     /// Names, inodes and slots.
@@ -89,9 +89,9 @@ impl Scope {
     /// Two daemons with a worker each over one directory `#0` in which `a` is file `#1` and `b` is file `#2`, with room for one more file; guests ask for everything at
     /// every instant, replies carry stamps, changes are one step for each of their phases.
     #[must_use]
-    pub fn new(name: &'static str, about: &'static str) -> Self {
+    pub fn new(name: &str, about: &'static str) -> Self {
         Self {
-            name,
+            name: name.into(),
             about,
             layout: Layout {
                 names: 2,

@@ -1,14 +1,14 @@
 use super::*;
-use crate::explore::explore;
+use crate::explore::{Bounds, explore};
 use crate::fault::Fault;
 use crate::scopes;
 
 /// The tale of the oldest trap: what a name meant a moment ago.
 #[test]
 fn a_counterexample_reads_as_a_story() {
-    let scope = scopes::all(false).into_iter().find(|s| s.name == "names").expect("it is there");
+    let scope = scopes::find("names").expect("it is there");
     let model = Model::new(scope, Some(Fault::NoNameLock));
-    let found = explore(&model, u64::MAX).counterexample.expect("it is caught");
+    let found = explore(&model, Bounds::NONE).counterexample.expect("it is caught");
     let story = tell(&model, &found);
     assert!(story.starts_with("At first: a (in #0) is inode #1, b (in #0) is inode #2."));
     for part in

@@ -8,7 +8,7 @@ use samepage_tests::framework::{cargo, paths};
 /// Explore the coherence protocol's model, and the model again with each rule broken
 ///
 /// What follows `--` goes to the explorer: `cargo xtask model -- --help` lists its options,
-/// `-- --explain FAULT` tells how breaking a rule goes wrong.
+/// `-- --fault NAME` tells how breaking a rule goes wrong.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// Passed on to the explorer
@@ -22,7 +22,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 }
 
 /// The explorer, which only an optimised build makes bearable.
-fn command(words: &[String]) -> Command {
+pub(crate) fn command(words: &[String]) -> Command {
     let mut command = cargo::command();
     command
         .args(["run", "--quiet", "--release", "--package", "protocol-model", "--"])

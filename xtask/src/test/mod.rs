@@ -14,9 +14,10 @@ use count::Count;
 
 /// Run every check and every test
 ///
-/// In this order: tidy, formatting, lints, unit, property and request-path tests, loom models,
-/// tests in real VMs, dependency policy. The last line says `N passed, M failed, K skipped`; the exit
-/// status is 0 only when nothing failed. With a FILTER only the tests run whose names contain it.
+/// In this order: tidy, formatting, lints, unit, property and request-path tests, loom models, the
+/// protocol model, tests in real VMs, dependency policy. The last line says `N passed, M failed, K
+/// skipped`; the exit status is 0 only when nothing failed. With a FILTER only the tests run whose
+/// names contain it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask test                         everything that a change must pass

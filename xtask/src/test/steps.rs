@@ -7,7 +7,7 @@ use std::thread;
 
 use super::{Arguments, cargo_command, prepare};
 use crate::test::count::Count;
-use crate::{deny, loom, tidy};
+use crate::{deny, loom, model, tidy};
 
 /// One step.
 #[derive(Clone, Copy)]
@@ -24,6 +24,7 @@ const STEPS: &[Step] = &[
     Step { name: "lints", whole_only: true, action: |_| check(LINTS) },
     Step { name: "tests without a VM", whole_only: false, action: without_vm },
     Step { name: "loom models", whole_only: true, action: |_| explore(loom::command(&[])) },
+    Step { name: "protocol model", whole_only: true, action: protocol_model },
     Step { name: "tests in VMs", whole_only: false, action: in_vms },
     Step { name: "dependencies", whole_only: true, action: |_| check_dependencies() },
 ];
@@ -82,8 +83,13 @@ fn in_vms(arguments: &Arguments) -> Count {
     run_tests(&words, arguments, &["--test-threads", &threads])
 }
 
-/// Run `cargo test`, show its output, and count. A command that fails without a failed test (it
-/// did not compile) counts as one failure.
+/// Every scope and every broken rule is a test.
+fn protocol_model(arguments: &Arguments) -> Count {
+    let long = arguments.long.then(|| "--long".to_owned());
+    run_counted(&mut model::command(long.as_slice()))
+}
+
+/// Run `cargo test`, show its output, and count.
 fn run_tests(words: &[&str], arguments: &Arguments, more: &[&str]) -> Count {
     let mut command = cargo_command(words);
     if let Some(daemon) = &arguments.daemon {
@@ -97,7 +103,13 @@ fn run_tests(words: &[&str], arguments: &Arguments, more: &[&str]) -> Count {
         command.args(["--color", "always"]);
     }
     command.args(&arguments.filter);
-    let (count, success) = count_output(&mut command);
+    run_counted(&mut command)
+}
+
+/// Run a command that ends as tests do. One that fails without a failed test (it did not compile)
+/// counts as one failure.
+fn run_counted(command: &mut Command) -> Count {
+    let (count, success) = count_output(command);
     if success || count.failed > 0 { count } else { count + Count::of(false) }
 }
 
