@@ -6,6 +6,7 @@
 
 pub mod apt;
 pub mod kernel;
+pub mod module;
 pub mod progress;
 pub mod qemu;
 pub mod sources;
