@@ -37,6 +37,7 @@ const TIMED_OUT: u8 = 124;
 #[command(after_help = "Examples:
   cargo xtask vm -- 'uname -r; ls -l /mnt'
   cargo xtask vm --guests 2 --cache never -- 'echo $GUEST >> /mnt/log; cat /mnt/log'
+  cargo xtask vm --coherent --guests 2 -- 'grep mnt /proc/mounts; ls /sys/kernel/debug/samepage'
   cargo xtask vm --share /srv/data --kernel 6.1 -- find /mnt -name '*.rs'
   cargo xtask vm --root host --memory 2048 -- 'cd /mnt && git clone /srv/repo && make -C repo'
   cargo xtask vm --daemon virtiofsd --cache auto -- 'cat /proc/mounts'
@@ -53,6 +54,13 @@ pub(crate) struct Arguments {
     /// The directory to share [default: a new empty one, removed afterwards]
     #[arg(long, value_name = "DIR")]
     share: Option<PathBuf>,
+    /// Guests whose caches are coherent: the daemons feed a version table, the guests have the
+    /// driver that checks it and mount the share with it (`mount -t samepage`)
+    #[arg(long)]
+    coherent: bool,
+    /// With --coherent: so many of the guests, the last ones, are stock ones
+    #[arg(long, value_name = "N", requires = "coherent", default_value_t = 0)]
+    stock: u32,
     /// The daemon's cache mode: auto, always, never or metadata [default: the daemon's]
     #[arg(long, value_name = "MODE")]
     cache: Option<String>,
@@ -160,6 +168,9 @@ impl Arguments {
             .queues(self.queues)
             .kernel_args(&self.kernel_arg)
             .qemu_args(&self.qemu_arg);
+        if self.coherent {
+            lab = lab.coherent().stock_guests(self.stock as usize);
+        }
         if let Some(share) = &self.share {
             lab = lab.share(share);
         }

@@ -1,7 +1,8 @@
 //! Process 1: from the bare initramfs to a running agent, and down again.
 
 use std::ffi::CStr;
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -29,13 +30,23 @@ fn bring_up() -> Result<()> {
     load_modules(Path::new("/modules"))?;
     // No network in here, but programs may talk to themselves.
     let _ = Command::new("/bin/busybox").args(["ip", "link", "set", "lo", "up"]).status();
+    let _ = mount_at("debugfs", "/sys/kernel/debug", "debugfs", c"");
     let command_line = fs::read_to_string("/proc/cmdline")?;
-    if command_line.split_ascii_whitespace().any(|word| word == "samepage.root=host") {
+    let says = |word| command_line.split_ascii_whitespace().any(|other| other == word);
+    let coherent = says("samepage.coherent");
+    let mount_helper = if coherent { fs::read("/samepage/mount.samepage")? } else { Vec::new() };
+    if coherent {
+        load_modules(Path::new("/samepage/modules"))?;
+    }
+    if says("samepage.root=host") {
         enter_host_root()?;
     } else {
         mount_at("tmpfs", "/tmp", "tmpfs", c"mode=1777")?;
         mount_at("tmpfs", "/run", "tmpfs", c"mode=755")?;
         install_busybox()?;
+    }
+    if coherent {
+        install_mount_helper(&mount_helper)?;
     }
     mount_devices()?;
     fs::create_dir_all("/mnt").context("cannot make /mnt")?;
@@ -82,6 +93,15 @@ fn install_busybox() -> Result<()> {
     let status = Command::new("/bin/busybox").args(["--install", "-s", "/bin"]).status()?;
     anyhow::ensure!(status.success(), "busybox cannot install its applets: {status}");
     Ok(())
+}
+
+/// Where mount(8) and scripts find it, whatever the root.
+fn install_mount_helper(program: &[u8]) -> Result<()> {
+    let place = Path::new("/sbin/mount.samepage");
+    fs::create_dir_all("/sbin")?;
+    fs::write(place, program)
+        .and_then(|()| fs::set_permissions(place, Permissions::from_mode(0o755)))
+        .with_context(|| format!("cannot install {}", place.display()))
 }
 
 /// Change to the host's root file system, read-only below a scratch layer in memory.

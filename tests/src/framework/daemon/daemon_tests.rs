@@ -7,6 +7,8 @@ fn spec(program: Program) -> Spec {
         tag: "share".into(),
         cache: Some("auto".into()),
         arguments: vec!["--xattr".into()],
+        table: None,
+        environment: vec![],
         echo: false,
     }
 }
@@ -21,7 +23,13 @@ fn the_socket_and_the_share_are_added() {
     let expected =
         ["d", "--socket-path", "/tmp/s", "--shared-dir", "/srv/a b", "--cache", "auto", "--xattr"];
     assert_eq!(line(&other, &["d"]), expected);
-    assert!(line(&spec(Program::Samepaged), &["d"]).contains(&"--tag".into()));
+    let ours = Spec { table: Some("/tmp/t".into()), ..spec(Program::Samepaged) };
+    let words = line(&ours, &["d"]);
+    for (option, value) in
+        [("--tag", "share"), ("--stats-socket", "/tmp/s.stats"), ("--version-table", "/tmp/t")]
+    {
+        assert!(words.windows(2).any(|pair| pair == [option, value]), "{words:?}");
+    }
 }
 
 #[test]

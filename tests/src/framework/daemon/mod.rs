@@ -15,7 +15,10 @@ use super::artifact::tools;
 use super::cargo;
 use super::process::Process;
 
+pub mod counters;
 pub mod usage;
+
+pub use counters::Counters;
 
 const START_LIMIT: Duration = Duration::from_secs(30);
 
@@ -72,6 +75,10 @@ pub struct Spec {
     pub cache: Option<String>,
     /// More arguments.
     pub arguments: Vec<OsString>,
+    /// The version table that it feeds, together with other daemons; `None` for none.
+    pub table: Option<PathBuf>,
+    /// Variables to add to its environment.
+    pub environment: Vec<(OsString, OsString)>,
     /// Repeat its log on our standard error.
     pub echo: bool,
 }
@@ -80,6 +87,7 @@ pub struct Spec {
 #[derive(Debug)]
 pub struct Daemon {
     process: Process,
+    spec: Spec,
     socket: PathBuf,
     log: PathBuf,
 }
@@ -90,23 +98,29 @@ impl Daemon {
     /// # Errors
     /// It cannot be built or started, or ends before it listens; the message shows its log.
     pub fn start(name: &str, spec: &Spec, socket: &Path, log: &Path) -> Result<Self> {
-        let words = arguments(spec, spec.program.command_line()?, socket);
-        let (program, rest) = words.split_first().context("the daemon's command is empty")?;
-        let mut command = Command::new(program);
         let file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
-        command.args(rest).stdin(Stdio::null());
-        if spec.echo {
-            command.stdout(Stdio::null()).stderr(Stdio::piped());
-        } else {
-            command.stdout(file.try_clone()?).stderr(file.try_clone()?);
-        }
-        let mut process = Process::spawn(name, &mut command)?;
-        if let Some(stderr) = process.take_stderr() {
-            repeat(name.to_owned(), stderr, file);
-        }
-        let mut daemon = Self { process, socket: socket.to_path_buf(), log: log.to_path_buf() };
+        let process = spawn(name, spec, socket, file)?;
+        let (socket, log) = (socket.to_path_buf(), log.to_path_buf());
+        let mut daemon = Self { process, spec: spec.clone(), socket, log };
         daemon.wait_until_listening()?;
         Ok(daemon)
+    }
+
+    /// Kill it, if it still runs, and start another one in its place, which goes on with the log.
+    ///
+    /// The calling thread must live as long as the daemon is wanted.
+    ///
+    /// # Errors
+    /// As [`Daemon::start`].
+    pub fn restart(&mut self) -> Result<()> {
+        self.process.kill();
+        // What a killed daemon leaves behind is not what this one waits for.
+        let _ = fs::remove_file(&self.socket);
+        let problem = || format!("cannot write {}", self.log.display());
+        let file = File::options().append(true).open(&self.log).with_context(problem)?;
+        let name = self.process.name().to_owned();
+        self.process = spawn(&name, &self.spec, &self.socket, file)?;
+        self.wait_until_listening()
     }
 
     /// Its socket.
@@ -119,6 +133,21 @@ impl Daemon {
     #[must_use]
     pub fn log(&self) -> &Path {
         &self.log
+    }
+
+    /// The socket on which it answers what it has counted; only our own daemon has one.
+    #[must_use]
+    pub fn stats_socket(&self) -> Option<PathBuf> {
+        stats_socket(&self.spec, &self.socket)
+    }
+
+    /// What it has counted since its start.
+    ///
+    /// # Errors
+    /// It has no counters, or does not answer.
+    pub fn counters(&self) -> Result<Counters> {
+        let socket = self.stats_socket().context("only our own daemon counts")?;
+        Counters::ask(&socket).with_context(|| format!("no counters of {}", self.process.name()))
     }
 
     /// Its process.
@@ -147,6 +176,30 @@ impl Daemon {
     }
 }
 
+/// Start the program; it may not listen yet.
+fn spawn(name: &str, spec: &Spec, socket: &Path, log: File) -> Result<Process> {
+    let words = arguments(spec, spec.program.command_line()?, socket);
+    let (program, rest) = words.split_first().context("the daemon's command is empty")?;
+    let mut command = Command::new(program);
+    command.args(rest).stdin(Stdio::null());
+    command.envs(spec.environment.iter().map(|(name, value)| (name, value)));
+    if spec.echo {
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+    } else {
+        command.stdout(log.try_clone()?).stderr(log.try_clone()?);
+    }
+    let mut process = Process::spawn(name, &mut command)?;
+    if let Some(stderr) = process.take_stderr() {
+        repeat(name.to_owned(), stderr, log);
+    }
+    Ok(process)
+}
+
+/// Beside the daemon's own socket.
+fn stats_socket(spec: &Spec, socket: &Path) -> Option<PathBuf> {
+    (spec.program == Program::Samepaged).then(|| socket.with_extension("stats"))
+}
+
 /// The whole command line. A program whose own words hold `{socket}` or `{share}` gets them
 /// filled in; else virtiofsd's options are added.
 fn arguments(spec: &Spec, mut words: Vec<OsString>, socket: &Path) -> Vec<OsString> {
@@ -169,6 +222,12 @@ fn arguments(spec: &Spec, mut words: Vec<OsString>, socket: &Path) -> Vec<OsStri
     if spec.program == Program::Samepaged {
         // With other daemons the tag is QEMU's business alone.
         words.extend(["--tag".into(), spec.tag.clone().into()]);
+    }
+    if let Some(stats) = stats_socket(spec, socket) {
+        words.extend(["--stats-socket".into(), stats.into()]);
+    }
+    if let Some(table) = &spec.table {
+        words.extend(["--version-table".into(), table.into()]);
     }
     if let Some(cache) = &spec.cache {
         words.extend(["--cache".into(), cache.into()]);

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use cpio::newc::{Builder, trailer};
 
 use super::modules;
-use crate::framework::artifact::Kernel;
+use crate::framework::artifact::{Kernel, module};
 
 const DIRECTORY: u32 = 0o040_755;
 const EXECUTABLE: u32 = 0o100_755;
@@ -31,6 +31,8 @@ pub struct Contents<'a> {
     pub agent: &'a Path,
     /// A statically linked busybox.
     pub busybox: &'a Path,
+    /// The driver of coherent guests.
+    pub driver: Option<&'a Path>,
     /// More programs: the file on the host, and its absolute path in the guest.
     pub programs: &'a [(PathBuf, String)],
 }
@@ -58,6 +60,10 @@ pub fn write(contents: &Contents<'_>, path: &Path) -> Result<()> {
         for (position, (name, bytes)) in list.iter().enumerate() {
             archive.entry(&format!("modules/{position:02}-{name}.ko"), PLAIN, bytes)?;
         }
+    }
+    if let Some(driver) = contents.driver {
+        archive.with_parents("samepage/modules/samepage.ko", &read(driver)?)?;
+        archive.entry("samepage/mount.samepage", EXECUTABLE, &read(&module::mount_helper())?)?;
     }
     for (host, guest) in contents.programs {
         archive.with_parents(guest.trim_start_matches('/'), &read(host)?)?;

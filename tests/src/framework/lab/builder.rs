@@ -1,30 +1,18 @@
-//! What a lab shall be, and setting it up.
+//! What a lab shall be.
 
-use std::env;
 use std::ffi::OsString;
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::thread;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-
-use super::{Guest, Lab, Plan};
-use crate::framework::artifact::{Kernel, Qemu, kernel, tools};
-use crate::framework::cargo;
-use crate::framework::cleanup::Scratch;
-use crate::framework::daemon::{Daemon, Program, Spec};
-use crate::framework::guest::initramfs;
-use crate::framework::paths;
-use crate::framework::vm::{Accel, Machine, Share};
+use crate::framework::artifact::kernel;
+use crate::framework::daemon::Program;
 
 /// Where a guest finds the shared directory.
 pub const MOUNT_POINT: &str = "/mnt";
 /// The tag that it is mounted by.
 pub const SHARE_TAG: &str = "share";
 /// The tag of the host's root, when that is the guest's root too.
-const ROOT_TAG: &str = "root";
+pub(super) const ROOT_TAG: &str = "root";
 
 /// A guest's root file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,23 +27,28 @@ pub enum Root {
 /// daemon, a new empty directory.
 #[derive(Debug, Clone)]
 pub struct Builder {
-    guests: usize,
-    kernel: String,
-    share: Option<PathBuf>,
-    program: Option<Program>,
-    cache: Option<String>,
-    daemon_arguments: Vec<OsString>,
-    echo_daemon: bool,
-    root: Root,
-    cpus: u32,
-    memory_mib: u32,
-    queues: u32,
-    mount_options: Option<String>,
-    kernel_words: Vec<String>,
-    qemu_arguments: Vec<OsString>,
-    programs: Vec<(PathBuf, String)>,
-    logs: Option<PathBuf>,
-    command_limit: Duration,
+    pub(super) guests: usize,
+    pub(super) kernel: String,
+    pub(super) share: Option<PathBuf>,
+    pub(super) program: Option<Program>,
+    pub(super) cache: Option<String>,
+    pub(super) daemon_arguments: Vec<OsString>,
+    pub(super) echo_daemon: bool,
+    pub(super) root: Root,
+    pub(super) cpus: u32,
+    pub(super) memory_mib: u32,
+    pub(super) queues: u32,
+    pub(super) mount_options: Option<String>,
+    pub(super) kernel_words: Vec<String>,
+    pub(super) qemu_arguments: Vec<OsString>,
+    pub(super) programs: Vec<(PathBuf, String)>,
+    pub(super) logs: Option<PathBuf>,
+    pub(super) command_limit: Duration,
+    pub(super) coherent: bool,
+    pub(super) stock_guests: usize,
+    pub(super) shared_memory: Option<u64>,
+    pub(super) module_fault: Option<String>,
+    pub(super) environment: Vec<(OsString, OsString)>,
 }
 
 impl Default for Builder {
@@ -78,6 +71,11 @@ impl Default for Builder {
             programs: Vec::new(),
             logs: None,
             command_limit: Duration::from_mins(2),
+            coherent: false,
+            stock_guests: 0,
+            shared_memory: None,
+            module_fault: None,
+            environment: Vec::new(),
         }
     }
 }
@@ -203,133 +201,43 @@ impl Builder {
         self
     }
 
-    /// Fetch and build what is missing, start the daemons, boot the guests side by side, and mount
-    /// the share in each.
-    ///
-    /// The calling thread must live as long as the lab.
-    ///
-    /// # Errors
-    /// Something cannot be fetched, built or started.
-    pub fn boot(self) -> Result<Lab> {
-        ensure!(self.guests > 0, "a lab without guests is none");
-        let scratch = Scratch::new()?;
-        let (share, own_share) = self.shared_directory()?;
-        let logs = self.log_directory()?;
-        let plan = self.plan(&share, scratch.path())?;
-        let mut guests = Vec::new();
-        for number in 0..self.guests {
-            let mut guest = self.guest(number, &plan, scratch.path(), &logs)?;
-            guest.launch(&plan, &logs)?;
-            guests.push(guest);
-        }
-        for guest in &mut guests {
-            guest.wait_until_mounted(&plan)?;
-        }
-        Ok(Lab { guests, share, logs, plan, _scratch: scratch, _own_share: own_share })
+    /// Give the share a version table, and the guests the driver that checks it: they mount the
+    /// share with `mount -t samepage`. The table is a file of the lab's own; every guest's daemon
+    /// feeds it.
+    #[must_use]
+    pub fn coherent(mut self) -> Self {
+        self.coherent = true;
+        self
     }
 
-    fn shared_directory(&self) -> Result<(PathBuf, Option<Scratch>)> {
-        if let Some(share) = &self.share {
-            let problem = || format!("cannot share {}", share.display());
-            let share = share.canonicalize().with_context(problem)?;
-            ensure!(share.is_dir(), "cannot share {}: it is no directory", share.display());
-            return Ok((share, None));
-        }
-        let own = Scratch::new_in(&paths::rig().join("shares"))?;
-        // Not only root may use the share.
-        fs::set_permissions(own.path(), Permissions::from_mode(0o755))?;
-        Ok((own.path().to_path_buf(), Some(own)))
+    /// In a coherent lab, let the last `count` guests be stock ones, which know nothing of the
+    /// table. Their daemons feed it all the same.
+    #[must_use]
+    pub fn stock_guests(mut self, count: usize) -> Self {
+        self.stock_guests = count;
+        self
     }
 
-    fn log_directory(&self) -> Result<PathBuf> {
-        let logs = self.logs.clone().unwrap_or_else(|| {
-            let name = thread::current().name().unwrap_or("unnamed").replace("::", "/");
-            paths::logs().join(name)
-        });
-        fs::create_dir_all(&logs).with_context(|| format!("cannot make {}", logs.display()))?;
-        Ok(logs)
+    /// Give the guests a coherent lab's driver with this part of the protocol left out.
+    #[must_use]
+    pub fn module_fault(mut self, name: impl Into<String>) -> Self {
+        self.module_fault = Some(name.into());
+        self
     }
 
-    fn plan(&self, share: &Path, scratch: &Path) -> Result<Plan> {
-        let qemu = Qemu::obtain()?;
-        let kernel = Kernel::obtain(&self.kernel)?;
-        let path = scratch.join("initramfs");
-        let contents = initramfs::Contents {
-            kernel: &kernel,
-            agent: &cargo::guest_agent()?,
-            busybox: &tools::busybox()?,
-            programs: &self.programs,
-        };
-        initramfs::write(&contents, &path)?;
-        let machine = Machine {
-            kernel: kernel.image,
-            initramfs: path,
-            kernel_words: self.kernel_words.clone(),
-            cpus: self.cpus,
-            memory_mib: self.memory_mib,
-            shares: Vec::new(),
-            qemu_arguments: self.qemu_arguments.clone(),
-        };
-        let accel = Accel::choose(&qemu, &machine)?;
-        let daemon = Spec {
-            program: self.chosen_program()?,
-            share: share.to_path_buf(),
-            tag: SHARE_TAG.into(),
-            cache: self.cache.clone(),
-            arguments: self.daemon_arguments.clone(),
-            echo: self.echo_daemon,
-        };
-        let boot_limit = Duration::from_mins(3);
-        let (mount_options, command_limit) = (self.mount_options.clone(), self.command_limit);
-        Ok(Plan { qemu, accel, machine, daemon, mount_options, boot_limit, command_limit })
+    /// Let all guests and the host share this much memory, which all may write to: a file of the
+    /// host's ([`Lab::shared_memory`]), in guests BAR 2 of an ivshmem device. In bytes, a power of
+    /// two.
+    #[must_use]
+    pub fn shared_memory(mut self, size: u64) -> Self {
+        self.shared_memory = Some(size);
+        self
     }
 
-    fn chosen_program(&self) -> Result<Program> {
-        match (&self.program, env::var_os("SAMEPAGE_DAEMON")) {
-            (Some(program), _) => Ok(program.clone()),
-            (None, Some(text)) => Program::parse(&text),
-            (None, None) => Ok(Program::Samepaged),
-        }
-    }
-
-    /// A guest with its daemons running, itself not yet launched.
-    fn guest(&self, number: usize, plan: &Plan, scratch: &Path, logs: &Path) -> Result<Guest> {
-        let start = |name: &str, spec: &Spec| {
-            let stem = name.replace(' ', "-");
-            let socket = scratch.join(format!("{stem}.sock"));
-            Daemon::start(name, spec, &socket, &logs.join(format!("{stem}.log")))
-        };
-        let mut machine = plan.machine.clone();
-        let daemon = start(&format!("daemon {number}"), &plan.daemon)?;
-        let mut attach = |tag: &str, daemon: &Daemon, queues| {
-            let socket = daemon.socket().to_path_buf();
-            machine.shares.push(Share { tag: tag.into(), socket, queues });
-        };
-        attach(SHARE_TAG, &daemon, self.queues);
-        let root_daemon = match self.root {
-            Root::Tiny => None,
-            Root::Host => {
-                let daemon = start(&format!("root daemon {number}"), &root_spec())?;
-                attach(ROOT_TAG, &daemon, 1);
-                machine.kernel_words.push("samepage.root=host".into());
-                Some(daemon)
-            }
-        };
-        let name = format!("guest {number}");
-        let command_limit = plan.command_limit;
-        Ok(Guest { vm: None, daemon, _root_daemon: root_daemon, machine, name, command_limit })
-    }
-}
-
-/// The host's root is served by our own daemon, whatever serves the share.
-fn root_spec() -> Spec {
-    Spec {
-        program: Program::Samepaged,
-        share: "/".into(),
-        tag: ROOT_TAG.into(),
-        cache: Some("always".into()),
-        // overlayfs refuses a lower layer with mount points of its own.
-        arguments: vec!["--readonly".into(), "--no-announce-submounts".into()],
-        echo: false,
+    /// Add a variable to the environment of the share's daemons.
+    #[must_use]
+    pub fn daemon_env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.environment.push((name.into(), value.into()));
+        self
     }
 }

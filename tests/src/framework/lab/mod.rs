@@ -18,12 +18,13 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 mod builder;
+mod setup;
 
 pub use builder::{Builder, MOUNT_POINT, Root, SHARE_TAG};
 
 use super::artifact::Qemu;
 use super::cleanup::Scratch;
-use super::daemon::{Daemon, Spec};
+use super::daemon::{Counters, Daemon, Spec};
 use super::guest::{Command, Output, Running};
 use super::vm::{Accel, Machine, Vm};
 
@@ -46,6 +47,7 @@ struct Plan {
     accel: Accel,
     machine: Machine,
     daemon: Spec,
+    shared_memory: Option<PathBuf>,
     mount_options: Option<String>,
     boot_limit: Duration,
     command_limit: Duration,
@@ -60,6 +62,7 @@ pub struct Guest {
     machine: Machine,
     name: String,
     command_limit: Duration,
+    coherent: bool,
 }
 
 impl Lab {
@@ -87,6 +90,18 @@ impl Lab {
         &self.logs
     }
 
+    /// The version table of a coherent lab.
+    #[must_use]
+    pub fn table(&self) -> Option<&Path> {
+        self.plan.daemon.table.as_deref()
+    }
+
+    /// The file that is memory of all guests, if the lab was built with one.
+    #[must_use]
+    pub fn shared_memory(&self) -> Option<&Path> {
+        self.plan.shared_memory.as_deref()
+    }
+
     /// How the guests' instructions are run.
     #[must_use]
     pub fn accel(&self) -> Accel {
@@ -106,6 +121,26 @@ impl Lab {
     pub fn power_cycle(&mut self, number: usize) -> Result<()> {
         let guest = &mut self.guests[number];
         guest.kill();
+        guest.launch(&self.plan, &self.logs)?;
+        guest.wait_until_mounted(&self.plan)
+    }
+
+    /// Kill a guest and its daemon in the middle of what they are doing, the daemon first.
+    pub fn crash(&mut self, number: usize) {
+        let guest = &mut self.guests[number];
+        guest.daemon.process().kill();
+        guest.kill();
+    }
+
+    /// Start a guest and its daemon again after [`Lab::crash`]. They come together: a guest knows
+    /// files by the numbers that its daemon gave them, and QEMU's vhost-user-fs device does not
+    /// connect a second time.
+    ///
+    /// # Errors
+    /// One of them does not come up again.
+    pub fn restart(&mut self, number: usize) -> Result<()> {
+        let guest = &mut self.guests[number];
+        guest.daemon.restart()?;
         guest.launch(&self.plan, &self.logs)?;
         guest.wait_until_mounted(&self.plan)
     }
@@ -177,6 +212,30 @@ impl Guest {
         &mut self.daemon
     }
 
+    /// Whether it mounts the share with the driver that checks the version table.
+    #[must_use]
+    pub fn is_coherent(&self) -> bool {
+        self.coherent
+    }
+
+    /// What its daemon has counted since the daemon's start.
+    ///
+    /// # Errors
+    /// The daemon has no counters, or has ended.
+    pub fn counters(&self) -> Result<Counters> {
+        self.daemon.counters()
+    }
+
+    /// Run a script to its end, successfully, and count the requests that it cost.
+    ///
+    /// # Errors
+    /// As [`Guest::sh`], the script fails, or the daemon has no counters.
+    pub fn requests_of(&self, script: &str) -> Result<(Output, Counters)> {
+        let before = self.counters()?;
+        let output = self.sh(script)?.ok()?;
+        Ok((output, self.counters()?.since(&before)))
+    }
+
     /// Kill the machine, as a power cut would. The daemon stays.
     pub fn kill(&mut self) {
         self.vm = None;
@@ -191,7 +250,11 @@ impl Guest {
         if let Some(vm) = &mut self.vm {
             vm.wait_until_up(Instant::now() + plan.boot_limit)?;
         }
-        let mut mount = Command::new("mount").args(["-t", "virtiofs", SHARE_TAG, MOUNT_POINT]);
+        // The helper by its name: not every mount(8) looks for one.
+        let program: &[&str] =
+            if self.coherent { &["mount.samepage"] } else { &["mount", "-t", "virtiofs"] };
+        let mut mount = Command::new(program[0]).args(&program[1..]);
+        mount = mount.args([SHARE_TAG, MOUNT_POINT]);
         if let Some(options) = &plan.mount_options {
             mount = mount.arg("-o").arg(options);
         }

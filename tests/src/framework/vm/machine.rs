@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use anyhow::{Context, Result, ensure};
 use samepage_guest::protocol::PORT_NAME;
 
 use super::accel::Accel;
@@ -16,6 +17,31 @@ pub struct Share {
     pub socket: PathBuf,
     /// Request queues; virtiofsd has one.
     pub queues: u32,
+}
+
+/// A file of the host that the guest sees as the memory of a PCI device (ivshmem, BAR 2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Region {
+    /// The file. Its size, a power of two, is the region's.
+    pub file: PathBuf,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Whether the guest may write to it.
+    pub writable: bool,
+}
+
+impl Region {
+    /// This file, at its present size.
+    ///
+    /// # Errors
+    /// It is not there, or its size is no power of two, which a PCI device needs.
+    pub fn of(file: impl Into<PathBuf>, writable: bool) -> Result<Self> {
+        let file = file.into();
+        let problem = || format!("cannot show {} to a guest", file.display());
+        let size = file.metadata().with_context(problem)?.len();
+        ensure!(size.is_power_of_two(), "{}: {size} bytes is no power of two", problem());
+        Ok(Self { file, size, writable })
+    }
 }
 
 /// A machine.
@@ -33,6 +59,8 @@ pub struct Machine {
     pub memory_mib: u32,
     /// Shared directories.
     pub shares: Vec<Share>,
+    /// Files that are memory of the guest.
+    pub regions: Vec<Region>,
     /// More arguments for QEMU, at the end.
     pub qemu_arguments: Vec<OsString>,
 }
@@ -51,7 +79,7 @@ impl Machine {
         let memory = format!("memory-backend-memfd,id=memory,size={}M,share=on", self.memory_mib);
         add("-object", memory.into());
         add("-m", format!("{}M", self.memory_mib).into());
-        add("-smp", self.cpus.to_string().into());
+        add("-smp", self.processors().into());
         add("-kernel", self.kernel.clone().into());
         add("-initrd", self.initramfs.clone().into());
         add("-append", self.command_line().into());
@@ -70,9 +98,25 @@ impl Machine {
             );
             add("-device", device.into());
         }
+        for (number, region) in self.regions.iter().enumerate() {
+            let (size, access) = (region.size, if region.writable { "off" } else { "on" });
+            let backend = format!(
+                "memory-backend-file,id=region{number},size={size},share=on,readonly={access},mem-path="
+            );
+            add("-object", joined(&backend, &region.file));
+            add("-device", format!("ivshmem-plain,memdev=region{number}").into());
+        }
         words.extend(plain.map(OsString::from));
         words.extend(self.qemu_arguments.iter().cloned());
         words
+    }
+
+    /// In a machine that never has a second processor QEMU makes the guest's atomic operations out
+    /// of ordinary ones: in memory that others write to, they would not be atomic.
+    fn processors(&self) -> String {
+        let writes_shared = self.regions.iter().any(|region| region.writable);
+        let most = if writes_shared { self.cpus.max(2) } else { self.cpus };
+        format!("cpus={},maxcpus={most}", self.cpus)
     }
 
     /// A panic ends QEMU, for it is told not to reboot. On a busy host an emulated timer can be too
@@ -101,6 +145,7 @@ mod tests {
     #[test]
     fn every_share_becomes_a_device_and_extra_arguments_come_last() {
         let share = |tag: &str| Share { tag: tag.into(), socket: "/tmp/a,b".into(), queues: 3 };
+        let region = |writable| Region { file: "/tmp/r".into(), size: 4096, writable };
         let machine = Machine {
             kernel: "/k".into(),
             initramfs: "/i".into(),
@@ -108,11 +153,17 @@ mod tests {
             cpus: 2,
             memory_mib: 256,
             shares: vec![share("share"), share("root")],
+            regions: vec![region(false), region(true)],
             qemu_arguments: vec!["-s".into()],
         };
         let words = machine.arguments(Accel::Tcg, Path::new("/log"));
         let has = |text: &str| words.iter().any(|word| word.to_string_lossy().contains(text));
         assert!(has("fs1,tag=root,num-request-queues=3") && has("path=/tmp/a,,b"));
+        assert!(has("size=4096,share=on,readonly=on,mem-path=/tmp/r") && has("memdev=region1"));
+        assert!(has("cpus=2,maxcpus=2"));
+        assert_eq!(Machine { cpus: 1, ..machine.clone() }.processors(), "cpus=1,maxcpus=2");
+        let reads = Machine { cpus: 1, regions: vec![region(false)], ..machine };
+        assert_eq!(reads.processors(), "cpus=1,maxcpus=1");
         assert!(has("size=256M,share=on") && has("panic=-1") && has("samepage.root=host"));
         assert_eq!(words.last().unwrap(), "-s");
     }

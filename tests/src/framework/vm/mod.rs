@@ -13,7 +13,7 @@ pub mod accel;
 pub mod machine;
 
 pub use accel::Accel;
-pub use machine::{Machine, Share};
+pub use machine::{Machine, Region, Share};
 
 use super::artifact::Qemu;
 use super::guest::{Command, Output, Running, Session};
