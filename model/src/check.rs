@@ -9,7 +9,7 @@ use crate::ident::{Identity, Name, Value};
 use crate::marks::HOLDS;
 use crate::model::Model;
 use crate::op::Op;
-use crate::state::{Copy, Entry, Job, Life, Stage, State};
+use crate::state::{ANYBODY, Copy, Entry, Event, Job, Life, NOBODY, Stage, State};
 use crate::word;
 
 /// A count for each slot.
@@ -229,18 +229,18 @@ fn lock_lost(st: &State) -> Option<Violation> {
     })
 }
 
-/// Whether a wrong answer is one that may still be given.
+/// Whether a wrong answer is one that may still be given: of an event that the daemon which gave it has not handled.
 fn permitted(st: &State, copy: Copy) -> bool {
-    permits(st).any(|p| *p == (copy.id, copy.value))
+    let pending = |e: &&Event| {
+        let readers = e.unread | e.resync;
+        copy.by == ANYBODY || readers & (NOBODY | 1 << copy.by) != 0
+    };
+    let mut permits = st.events.iter().filter(pending).flat_map(|e| &e.permits);
+    permits.any(|p| *p == (copy.id, copy.value))
 }
 
 fn permitted_any(st: &State, id: Identity) -> bool {
-    permits(st).any(|p| p.0 == id)
-}
-
-/// Every answer that may still be given though it is out of date.
-fn permits(st: &State) -> impl Iterator<Item = &(Identity, Value)> {
-    st.events.iter().flat_map(|e| &e.permits)
+    st.events.iter().flat_map(|e| &e.permits).any(|p| p.0 == id)
 }
 
 impl fmt::Display for Violation {

@@ -78,6 +78,8 @@ impl Model {
         }
         dead.life = Life::Dead;
         dead.known.clear();
+        dead.promised.clear();
+        (dead.watching, dead.deaf) = (false, false);
         dead.expected = 0;
     }
 

@@ -122,7 +122,7 @@ pub enum Fault {
     // Events.
     /// Events are not handled.
     EventsIgnored,
-    /// Events of the daemon's own pid are skipped unseen (the page as written).
+    /// Events of the daemon's own pid are passed over, whatever they tell of (the page as written).
     OwnPidSkipped,
     /// Events of a pid that once was a daemon's are skipped.
     RememberedPidSkipped,
@@ -130,6 +130,28 @@ pub enum Fault {
     BlindEventWithoutSweep,
     /// No sweep after a queue overflow.
     OverflowWithoutSweep,
+    /// One daemon handles events for all: the others drop theirs.
+    ElectedAlone,
+    /// An event is passed over when the word differs from the promised one, not only when it is newer.
+    SkipWhenDifferent,
+    /// What a stamp promises is noted after the state was read.
+    PromiseAfterRead,
+    /// What a stamp promises is noted by a plain store, which may overwrite a newer one.
+    PromiseOverwritten,
+    /// Stamps of a change's own reply are not noted.
+    OwnStampNotPromised,
+    /// A daemon that has lost its watch does not sweep.
+    LostWithoutSweep,
+    /// A daemon that has lost its watch sweeps first and then stops stamping.
+    LostSweepFirst,
+    /// A daemon that has lost its watch goes on stamping.
+    LostStampsOn,
+    /// Whether the watch stands is asked before the word is read.
+    WatchCheckedBefore,
+    /// A watch is given up while a request under it is under way.
+    UnwatchInUse,
+    /// For the stamps of a change's own reply, whether the watch stands is asked when it publishes.
+    WatchAskedAtPublish,
     /// The watch is installed after the state has been observed.
     WatchAfterObserve,
     /// Stamps are given though there is no watch.
@@ -188,6 +210,8 @@ impl Fault {
                 | Self::TableReplaced
                 | Self::RebuildKeepsGeneration
                 | Self::WatchAfterObserve
+                | Self::PromiseOverwritten
+                | Self::ElectedAlone
                 | Self::EntryComparedAlone
                 | Self::KnownReadAfterPublish
                 | Self::BusyWraps

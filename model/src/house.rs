@@ -86,6 +86,7 @@ impl Model {
                 st.events.iter_mut().for_each(|e| e.resync &= !bit);
                 drop_handled(st);
             }
+            Then::Deafened => st.deafened(daemon),
             Then::Leave => {
                 st.daemons[usize::from(daemon)].life = Life::Dead;
                 let tenant = st.daemons[usize::from(daemon)].tenant;
@@ -100,6 +101,7 @@ impl Model {
             Then::Free { .. } => self.broken(Fault::NoSweepOnReap),
             Then::Serve => self.broken(Fault::NoSweepAtStart),
             Then::Resynced => self.broken(Fault::OverflowWithoutSweep),
+            Then::Deafened => self.broken(Fault::LostWithoutSweep),
             Then::Leave => self.broken(Fault::NoSweepOnExit),
         }
     }
@@ -291,6 +293,8 @@ impl Daemon {
             reaped: false,
             job: None,
             watching: false,
+            deaf: false,
+            promised: smallvec::SmallVec::new(),
             front_end: false,
             mapped: smallvec::SmallVec::new(),
             known: smallvec::SmallVec::new(),

@@ -85,6 +85,7 @@ mod marks;
 pub mod model;
 pub mod op;
 pub mod program;
+mod promise;
 mod recycle;
 mod reduce;
 mod reply;

@@ -31,7 +31,7 @@ impl Model {
     }
 
     /// Where names fold, the lock must fold with them, though such names have no entry slot.
-    fn stripe(&self, name: Name) -> u8 {
+    pub(crate) fn stripe(&self, name: Name) -> u8 {
         if self.broken(Fault::LockByBytes) { name.0 } else { self.scope.layout.stored_as(name).0 }
     }
 

@@ -82,7 +82,8 @@ impl Model {
             st.set_word(slot, new);
             st.daemons[usize::from(self.scope.daemon_of(worker))].ledger.push(entry);
         }
-        let announced = if counted { st.words[usize::from(slot)] } else { GONE };
+        let may_stamp = self.promise_own(st, worker, slot);
+        let announced = if counted && may_stamp { st.words[usize::from(slot)] } else { GONE };
         task.marks.push(Mark { slot, announced, published: None, counted });
     }
 
@@ -118,7 +119,7 @@ impl Model {
         let through = task.marks.iter().all(|m| m.published.is_some());
         if through {
             self.look_at_owners(st, worker, task);
-            self.finish_change(st, task);
+            self.finish_change(st, worker, task);
         }
         through
     }

@@ -44,6 +44,14 @@ pub enum Action {
     Deliver(u8),
     /// A daemon's event queue overflows.
     Overflow(u8),
+    /// A daemon's watch is lost.
+    WatchLost(u8),
+    /// A daemon notices that its watch is lost.
+    NoticeLoss(u8),
+    /// A daemon watches again.
+    Rewatch(u8),
+    /// A daemon's guest has forgotten all it knew, and the daemon gives up its watch.
+    Forget(u8),
     /// The daemons that are not shown end all their changes.
     CrowdLeaves,
 }
@@ -89,6 +97,7 @@ impl Model {
             daemons.push(Daemon {
                 life: if up { Life::Up } else { Life::Off },
                 front_end: up,
+                watching: up && scope.watch == Watch::Fanotify,
                 ..Daemon::off(0)
             });
         }
@@ -143,7 +152,11 @@ impl Model {
                 let tenant = st.daemons[usize::from(row)].tenant;
                 st.daemons[usize::from(daemon)].job = Some(Job::Scan { row, tenant });
             }
-            Action::Start(daemon, rebuild) => st.start_daemon(daemon, rebuild),
+            Action::Start(daemon, rebuild) => {
+                st.start_daemon(daemon, rebuild);
+                // Before the sweep of its start: what it misses until then, the sweep makes good.
+                st.daemons[usize::from(daemon)].watching = self.scope.watch == Watch::Fanotify;
+            }
             Action::Exit(daemon) => {
                 spend(&mut st.left.crashes);
                 let daemon = &mut st.daemons[usize::from(daemon)];
@@ -157,6 +170,13 @@ impl Model {
             Action::Host(call, blind) => self.host_change(&mut st, call, blind),
             Action::Deliver(daemon) => self.deliver(&mut st, daemon),
             Action::Overflow(daemon) => st.overflow(daemon),
+            Action::WatchLost(daemon) => st.lose_watch(daemon),
+            Action::NoticeLoss(daemon) => self.notice_loss(&mut st, daemon),
+            Action::Rewatch(daemon) => {
+                let daemon = &mut st.daemons[usize::from(daemon)];
+                (daemon.watching, daemon.deaf) = (true, false);
+            }
+            Action::Forget(daemon) => st.forget(daemon),
             Action::CrowdLeaves => self.crowd_leaves(&mut st),
         }
         self.recycle_inodes(&mut st);
@@ -280,12 +300,25 @@ impl Model {
             }
         }
         for (row, daemon) in st.daemons.iter().enumerate() {
+            let row = row as u8;
             let waits = st.events.iter().any(|e| e.unread & (1 << row) != 0);
-            if waits && daemon.life == Life::Up && daemon.job.is_none() {
-                out.push(Action::Deliver(row as u8));
-                if st.left.overflows > 0 {
-                    out.push(Action::Overflow(row as u8));
+            if daemon.life != Life::Up || daemon.job.is_some() {
+                continue;
+            }
+            if waits {
+                out.push(Action::Deliver(row));
+            }
+            if waits && st.left.overflows > 0 {
+                out.push(Action::Overflow(row));
+            }
+            match (daemon.watching, daemon.deaf) {
+                (true, false) if st.left.deaf > 0 => out.push(Action::WatchLost(row)),
+                (true, true) => out.push(Action::NoticeLoss(row)),
+                (true, false) if st.left.forgets > 0 && self.may_unwatch(st, row) => {
+                    out.push(Action::Forget(row));
                 }
+                (false, true) => out.push(Action::Rewatch(row)),
+                _ => {}
             }
         }
     }

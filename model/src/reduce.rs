@@ -64,6 +64,11 @@ impl Model {
             });
         }
         for daemon in &mut st.daemons {
+            for (promised, &now) in daemon.promised.iter_mut().zip(&words) {
+                if now.wrapping_sub(*promised).wrapping_sub(1) < u64::MAX / 2 {
+                    *promised = 0; // only of words to come is anything promised
+                }
+            }
             daemon.known.retain(|k| {
                 let parent = k.parent.map(|(dir, v)| (Identity::Attr(dir), v));
                 let still = |(id, v)| st.host.answer(&self.scope.layout, id) == v;
@@ -86,6 +91,13 @@ impl Model {
         }
         for copy in &mut st.copies {
             shift(&mut copy.word, self.slot(copy.id));
+        }
+        for daemon in &mut st.daemons {
+            for (slot, promised) in daemon.promised.iter_mut().enumerate() {
+                if *promised != 0 {
+                    shift(promised, slot as u8);
+                }
+            }
         }
         for task in st.tasks.iter_mut().flatten() {
             for (class, id) in self.classes(task) {

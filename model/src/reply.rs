@@ -7,7 +7,7 @@ use crate::host::Host;
 use crate::ident::{Identity, Name, Value};
 use crate::model::Model;
 use crate::op::Op;
-use crate::state::{Copy, Life, Mark, State, Task};
+use crate::state::{ANYBODY, Copy, Life, Mark, State, Task};
 use crate::word;
 use crate::worker::ENTRY;
 
@@ -59,9 +59,9 @@ impl Model {
     }
 
     /// The change is published. Stamps the reply with the published words where the change was alone, else has everything observed and read again.
-    pub(crate) fn finish_change(&self, st: &mut State, task: &mut Task) {
+    pub(crate) fn finish_change(&self, st: &mut State, worker: u8, task: &mut Task) {
         if !task.failed {
-            self.adopt_kept(st, task);
+            self.adopt_kept(st, worker, task);
         }
         task.kept.clear();
         if self.stamps_reply(task) {
@@ -73,9 +73,9 @@ impl Model {
             task.again = stamps.iter().any(|(id, word, _)| {
                 word.is_none() && task.has_marked(self.slot(*id)) && self.has_slot(*id)
             });
-            if !task.again {
+            if !task.again && self.may_stamp_now(st, worker) {
                 for (id, word, value) in stamps {
-                    self.tell(st, id, word, value);
+                    self.tell(st, worker, id, word, value);
                 }
             }
         }
@@ -97,6 +97,11 @@ impl Model {
         }
     }
 
+    /// Whether the watch stands, for a daemon that asks only when it publishes.
+    fn may_stamp_now(&self, st: &State, worker: u8) -> bool {
+        !self.broken(Fault::WatchAskedAtPublish) || self.may_stamp(st, self.scope.daemon_of(worker))
+    }
+
     /// Whether nothing else changed the slot between the announce and the publish.
     fn alone(&self, mark: Mark) -> bool {
         let Some(published) = mark.published else { return false };
@@ -108,27 +113,36 @@ impl Model {
     }
 
     /// The stamps of a reply whose words were observed before the host was read.
-    pub(crate) fn stamp_observed(&self, st: &mut State, task: &Task) {
+    pub(crate) fn stamp_observed(&self, st: &mut State, worker: u8, task: &Task) {
         for (class, id) in self.classes(task) {
-            self.tell(st, id, task.seen[class], task.answer[class]);
+            self.tell(st, worker, id, task.seen[class], task.answer[class]);
         }
     }
 
     /// A guest is told a value, with the word that guards it.
-    fn tell(&self, st: &mut State, id: Identity, word: Option<u64>, value: Option<Value>) {
+    fn tell(
+        &self,
+        st: &mut State,
+        worker: u8,
+        id: Identity,
+        word: Option<u64>,
+        value: Option<Value>,
+    ) {
         let (Some(word), Some(value)) = (word, value) else { return };
         if let (Identity::Data(_), true) = (id, self.broken(Fault::PagesKeptUnderNewWord)) {
             let pages: SmallVec<[Copy; 8]> =
                 st.copies.iter().filter(|c| c.id == id).copied().collect();
             pages.iter().for_each(|old| st.keep(Copy { word, ..*old }));
         }
-        st.keep(Copy { id, word, value });
+        st.keep(Copy { id, word, value, by: self.giver(self.scope.daemon_of(worker)) });
     }
 
     /// Guests that ask for everything at every instant.
     pub(crate) fn ask_for_everything(&self, st: &mut State) {
-        let served = st.daemons.iter().any(|d| d.life == Life::Up);
-        if !self.scope.always || !served {
+        let serves =
+            |row: &u8| st.daemons[usize::from(*row)].life == Life::Up && self.may_stamp(st, *row);
+        let serving: SmallVec<[u8; 3]> = (0..self.scope.daemons).filter(serves).collect();
+        if !self.scope.always || serving.is_empty() {
             return;
         }
         for id in self.scope.layout.identities() {
@@ -138,7 +152,8 @@ impl Model {
             };
             if let (true, Some(word)) = (created, self.observe(st, id)) {
                 let value = st.host.answer(&self.scope.layout, id);
-                st.keep(Copy { id, word, value });
+                st.keep(Copy { id, word, value, by: ANYBODY });
+                serving.iter().for_each(|&daemon| self.promise(st, daemon, id, word));
             }
         }
     }
@@ -154,7 +169,7 @@ impl Model {
     }
 
     /// The copies that the requesting guest would rather keep over its own change.
-    pub(crate) fn copies_to_keep(&self, st: &State, op: Op) -> SmallVec<[Copy; 2]> {
+    pub(crate) fn copies_to_keep(&self, st: &State, worker: u8, op: Op) -> SmallVec<[Copy; 2]> {
         if !self.scope.replies {
             return SmallVec::new();
         }
@@ -165,7 +180,8 @@ impl Model {
             Op::Exchange(a, b) => SmallVec::from_slice(&[Identity::Entry(a), Identity::Entry(b)]),
             _ => SmallVec::new(),
         };
-        let held = |c: &&Copy| wanted.contains(&c.id) && self.hits(st, c);
+        let giver = self.giver(self.scope.daemon_of(worker));
+        let held = |c: &&Copy| wanted.contains(&c.id) && c.by == giver && self.hits(st, c);
         st.copies.iter().filter(held).copied().collect()
     }
 
@@ -183,7 +199,10 @@ impl Model {
     }
 
     /// The requesting guest takes the words of its own change for the copies it kept.
-    fn adopt_kept(&self, st: &mut State, task: &Task) {
+    fn adopt_kept(&self, st: &mut State, worker: u8, task: &Task) {
+        if !self.may_stamp_now(st, worker) {
+            return;
+        }
         for copy in &task.kept {
             let Some(own) = self.published(task, copy.id) else { continue };
             if !self.one_past(copy, own) {
@@ -192,7 +211,7 @@ impl Model {
             match (copy.id, task.op) {
                 (Identity::Entry(from), Op::Rename(a, b) | Op::Exchange(a, b)) => {
                     let to = if from == a { b } else { a };
-                    self.keep_moved(st, task, to, copy.value);
+                    self.keep_moved(st, task, to, *copy);
                 }
                 _ => st.keep(Copy { word: own, ..*copy }),
             }
@@ -200,14 +219,14 @@ impl Model {
     }
 
     /// A renamed dentry lives on under its new name.
-    fn keep_moved(&self, st: &mut State, task: &Task, to: Name, value: Value) {
+    fn keep_moved(&self, st: &mut State, task: &Task, to: Name, held: Copy) {
         let id = Identity::Entry(to);
         if !self.has_slot(id) {
             return;
         }
         let mark = task.marks.iter().find(|m| m.slot == self.slot(id));
         if let Some(word) = mark.filter(|m| self.alone(**m)).and_then(|m| m.published) {
-            st.keep(Copy { id, word, value });
+            st.keep(Copy { id, word, ..held });
         }
     }
 

@@ -82,6 +82,8 @@ pub const NOTHING: Budget = Budget {
     stores: 0,
     give_ups: 0,
     overflows: 0,
+    deaf: 0,
+    forgets: 0,
     losses: 0,
 };
 

@@ -23,7 +23,12 @@ pub struct Copy {
     pub word: u64,
     /// The answer that the guest would give from it.
     pub value: Value,
+    /// The daemon that gave it, or [`ANYBODY`].
+    pub by: u8,
 }
+
+/// A stamp that any daemon may have given.
+pub const ANYBODY: u8 = u8::MAX;
 
 /// A slot that a change has announced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +78,8 @@ pub struct Task {
     pub overdue: SmallVec<[(u8, u8); 2]>,
     /// The host changed one of its names between its resolving and its system call.
     pub raced: bool,
+    /// The watch stood when it began (only for a daemon that asks too early).
+    pub was_watched: bool,
     /// Copies that the requesting guest held when it sent the request, with the change laid over them.
     pub kept: SmallVec<[Copy; 2]>,
 }
@@ -130,6 +137,8 @@ pub enum Then {
     Serve,
     /// Events that could not be told are made good.
     Resynced,
+    /// Its watch is gone, and all that it has stamped no longer counts.
+    Deafened,
     /// It has stopped serving and leaves.
     Leave,
 }
@@ -211,8 +220,12 @@ pub struct Daemon {
     pub reaped: bool,
     /// What its housekeeping thread is at.
     pub job: Option<Job>,
-    /// Its watch on the directory is installed.
+    /// Its watch is installed, as far as it knows: it may give stamps.
     pub watching: bool,
+    /// Its watch is gone.
+    pub deaf: bool,
+    /// The newest word of each slot that it may have given a stamp with (0: none); empty where nobody watches.
+    pub promised: SmallVec<[u64; 20]>,
     /// Its VMM runs.
     pub front_end: bool,
     /// Writable DAX mappings that its VMM has.
@@ -225,11 +238,20 @@ pub struct Daemon {
     pub lingers: SmallVec<[Linger; 2]>,
 }
 
+/// Whose system call caused an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Source {
+    /// Somebody else on the host.
+    Host,
+    /// A daemon's; `true`: which inodes its names mean, it had to look up before.
+    Daemon(u8, bool),
+}
+
 /// A file event on its way to the daemons that watch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
-    /// The daemon whose system call caused it; none: somebody else on the host.
-    pub by: Option<u8>,
+    /// Whose system call caused it.
+    pub by: Source,
     /// What moved.
     pub touched: SmallVec<[Identity; 8]>,
     /// Its inode cannot be identified.
@@ -264,6 +286,10 @@ pub struct Budget {
     pub give_ups: u8,
     /// Event queues that overflow.
     pub overflows: u8,
+    /// Watches that are lost.
+    pub deaf: u8,
+    /// Guests that forget all they know.
+    pub forgets: u8,
     /// Losses of the host-only file while no daemon runs.
     pub losses: u8,
 }

@@ -158,6 +158,12 @@ fn sentence(model: &Model, st: &State, next: &State, action: &Action) -> String 
         ),
         Action::Deliver(row) => format!("{} handles its oldest event", daemon(row)),
         Action::Overflow(row) => format!("the event queue of {} overflows", daemon(row)),
+        Action::WatchLost(row) => format!("the watch of {} is lost", daemon(row)),
+        Action::NoticeLoss(row) => format!("{} notices that its watch is lost", daemon(row)),
+        Action::Forget(row) => {
+            format!("the guest of {} forgets all it knew; the watch is given up", daemon(row))
+        }
+        Action::Rewatch(row) => format!("{} watches again", daemon(row)),
         Action::CrowdLeaves => "all the daemons that are not shown end their changes".into(),
     }
 }
@@ -259,6 +265,7 @@ fn housework(job: Option<&Job>) -> String {
                 Then::Free { row, .. } => format!("daemon {} is reaped", letter(*row)),
                 Then::Serve => "its start".into(),
                 Then::Resynced => "lost events".into(),
+                Then::Deafened => "its lost watch".into(),
                 Then::Leave => "its leaving".into(),
             };
             let how = if loaded.is_some() { "stores" } else { "sweeps" };

@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use crate::model::Model;
-use crate::state::{Daemon, Job, NOBODY, State, Task, Then};
+use crate::state::{ANYBODY, Copy, Daemon, Job, NOBODY, Source, State, Task, Then};
 
 /// Where each row goes.
 type Rows = SmallVec<[u8; 3]>;
@@ -35,13 +35,25 @@ impl Model {
         let hears: SmallVec<[(bool, bool, bool); 4]> = st
             .events
             .iter()
-            .map(|e| (e.unread >> row & 1 == 1, e.resync >> row & 1 == 1, e.by == Some(row as u8)))
+            .map(|e| {
+                (
+                    e.unread >> row & 1 == 1,
+                    e.resync >> row & 1 == 1,
+                    matches!(e.by, Source::Daemon(by, _) if usize::from(by) == row),
+                )
+            })
             .collect();
         let mut tasks: SmallVec<[Option<Task>; 4]> = st.tasks[self.workers_of(row)].into();
         for overdue in tasks.iter_mut().flatten().flat_map(|t| &mut t.overdue) {
             overdue.1 = 0;
         }
-        postcard::to_stdvec(&(daemon, tasks, hears)).unwrap_or_default()
+        let given: SmallVec<[Copy; 8]> = st
+            .copies
+            .iter()
+            .filter(|c| usize::from(c.by) == row)
+            .map(|c| Copy { by: 0, ..*c })
+            .collect();
+        postcard::to_stdvec(&(daemon, tasks, hears, given)).unwrap_or_default()
     }
 
     fn workers_of(&self, row: usize) -> std::ops::Range<usize> {
@@ -76,8 +88,14 @@ impl Model {
             let moved = rows.iter().enumerate().map(|(old, &new)| (bits >> old & 1) << new);
             moved.fold(bits & NOBODY, |all, bit| all | bit)
         };
+        for copy in st.copies.iter_mut().filter(|c| c.by != ANYBODY) {
+            copy.by = rows[usize::from(copy.by)];
+        }
+        st.copies.sort_unstable();
         for event in &mut st.events {
-            event.by = event.by.map(|row| rows[usize::from(row)]);
+            if let Source::Daemon(row, _) = &mut event.by {
+                *row = rows[usize::from(*row)];
+            }
             event.unread = move_bits(event.unread);
             event.resync = move_bits(event.resync);
         }

@@ -7,7 +7,7 @@ use crate::ident::{Identity, Name};
 use crate::model::Model;
 use crate::program::Step;
 use crate::scope::Watch;
-use crate::state::{Event, Job, Known, Life, NOBODY, Permits, State, Task, Then, spend};
+use crate::state::{Event, Job, Known, Life, NOBODY, Permits, Source, State, Task, Then, spend};
 
 impl Model {
     /// Somebody on the host makes a change. Old answers are allowed until its event has been handled.
@@ -20,7 +20,7 @@ impl Model {
                 self.race(st, name);
             }
         }
-        self.emit(st, None, &changed, permits, blind);
+        self.emit(st, Source::Host, &changed, permits, blind);
     }
 
     /// Whether the host would carry out the change.
@@ -43,7 +43,7 @@ impl Model {
     pub(crate) fn emit(
         &self,
         st: &mut State,
-        by: Option<u8>,
+        by: Source,
         changed: &Changed,
         permits: Permits,
         blind: bool,
@@ -55,14 +55,14 @@ impl Model {
             by,
             touched: changed.iter().map(|&(id, _)| id).collect(),
             blind,
-            unread: self.audience(st),
-            resync: 0,
+            unread: audience(st),
+            resync: st.unheard(),
             permits,
         };
-        if event.unread == 0 {
+        if event.unread | event.resync == 0 {
             return; // nobody watches, so nobody has given a stamp
         }
-        if let Some(by) = by {
+        if let Source::Daemon(by, _) = by {
             let writer = &mut st.daemons[usize::from(by)];
             writer.expected += u8::from(self.broken(Fault::CountOwnEvents));
         }
@@ -72,22 +72,6 @@ impl Model {
             }
             _ => st.events.push(event),
         }
-    }
-
-    /// Who must handle an event before nobody may be stale: daemons that watch, the dead until they are reaped, else the next start.
-    fn audience(&self, st: &State) -> u8 {
-        let mut audience = 0;
-        for (row, daemon) in st.daemons.iter().enumerate() {
-            let watches = self.scope.watch == Watch::Fanotify || daemon.watching;
-            let hears = match daemon.life {
-                Life::Off => false,
-                Life::Starting | Life::Up | Life::Leaving => watches,
-                Life::Dead => !daemon.reaped,
-            };
-            audience |= u8::from(hears) << row;
-        }
-        let served = st.daemons.iter().any(|d| d.life == Life::Up);
-        if served { audience } else { audience | NOBODY }
     }
 
     /// A daemon handles the oldest event in its queue.
@@ -108,8 +92,9 @@ impl Model {
         if !spared && !self.passes_over(st, daemon, &event) {
             for &id in &event.touched {
                 let unknown = event.blind && !self.names_directory(id);
-                if !unknown && !self.is_own(st, daemon, &event, id) {
-                    let slot = self.slot(id);
+                let slot = self.slot(id);
+                let own = self.is_own(st, daemon, id) || self.was_announced(daemon, event.by, id);
+                if !unknown && !own && self.answers_for(st, daemon, slot) {
                     st.advance(slot);
                 }
             }
@@ -119,19 +104,24 @@ impl Model {
 
     /// Faulty daemons that do not look at some events at all.
     fn passes_over(&self, st: &State, daemon: u8, event: &Event) -> bool {
-        let own = self.scope.watch == Watch::Fanotify && event.by == Some(daemon);
+        let first = st.daemons.iter().position(|d| d.life == Life::Up);
+        let not_elected = first != Some(usize::from(daemon));
         self.broken(Fault::EventsIgnored)
-            || (own && self.broken(Fault::OwnPidSkipped))
-            || (event.by.is_none() && st.crashed && self.broken(Fault::RememberedPidSkipped))
+            || (not_elected && self.broken(Fault::ElectedAlone))
+            || (event.by == Source::Host && st.crashed && self.broken(Fault::RememberedPidSkipped))
+    }
+
+    /// Whether an event of a daemon's own process tells of what that process has certainly announced: anything but the inodes that it had found under the names which
+    /// it removed or moved. Those may have been others, for somebody on the host may have changed the names meanwhile.
+    fn was_announced(&self, daemon: u8, by: Source, id: Identity) -> bool {
+        let Source::Daemon(by, resolved) = by else { return false };
+        let certain = !resolved || self.names_directory(id) || self.broken(Fault::OwnPidSkipped);
+        self.scope.watch == Watch::Fanotify && by == daemon && certain
     }
 
     /// Whether the event tells of nothing but the daemon's own, published change: nothing has moved since.
-    fn is_own(&self, st: &State, daemon: u8, event: &Event, id: Identity) -> bool {
-        let possible = match self.scope.watch {
-            Watch::Fanotify => event.by == Some(daemon),
-            Watch::Inotify | Watch::Off => true,
-        };
-        possible
+    fn is_own(&self, st: &State, daemon: u8, id: Identity) -> bool {
+        self.scope.watch == Watch::Inotify
             && !self.broken(Fault::CountOwnEvents)
             && st.daemons[usize::from(daemon)].known.iter().any(|k| self.still_true(st, *k, id))
     }
@@ -154,7 +144,7 @@ impl Model {
 
     /// Inside its busy window a change reads what it has made, to know its own events by.
     pub(crate) fn note_own_change(&self, st: &mut State, worker: u8, task: &Task) {
-        if self.scope.watch == Watch::Off {
+        if self.scope.watch != Watch::Inotify {
             return;
         }
         let layout = &self.scope.layout;
@@ -174,20 +164,42 @@ impl Model {
 }
 
 impl State {
+    /// Daemons (a bit each) whose watch is gone, and that have given stamps which still count: only a sweep makes good what they miss.
+    fn unheard(&self) -> u8 {
+        let rows = self.daemons.iter().enumerate().filter(|(_, d)| d.is_unheard());
+        rows.fold(0, |bits, (row, _)| bits | 1 << row)
+    }
+
     /// A daemon's queue has overflowed: its events are lost, and it sweeps.
     pub(crate) fn overflow(&mut self, daemon: u8) {
         spend(&mut self.left.overflows);
-        let bit = 1 << daemon;
-        for event in self.events.iter_mut().filter(|e| e.unread & bit != 0) {
-            event.unread &= !bit;
-            event.resync |= bit;
-        }
+        self.mark_lost(daemon);
         let then = Then::Resynced;
         self.daemons[usize::from(daemon)].job = Some(Job::Sweep { next: 0, loaded: None, then });
     }
+}
+
+/// Who must handle an event before nobody may be stale: daemons that watch, the dead until they are reaped, else the next start.
+fn audience(st: &State) -> u8 {
+    let mut audience = 0;
+    for (row, daemon) in st.daemons.iter().enumerate() {
+        let watches = daemon.watching && !daemon.deaf;
+        let hears = match daemon.life {
+            Life::Off => false,
+            Life::Starting | Life::Up | Life::Leaving => watches,
+            Life::Dead => !daemon.reaped,
+        };
+        audience |= u8::from(hears) << row;
+    }
+    let served = st.daemons.iter().any(|d| d.life == Life::Up);
+    if served { audience } else { audience | NOBODY }
 }
 
 /// Equal neighbours in an inotify queue become one.
 fn merges(last: &Event, event: &Event) -> bool {
     last.touched == event.touched && last.blind == event.blind && last.unread == event.unread
 }
+
+#[cfg(test)]
+#[path = "watch_tests.rs"]
+mod tests;

@@ -7,7 +7,7 @@ use crate::model::Model;
 use crate::op::{Op, OpKind};
 use crate::program::Step;
 use crate::scope::{Grain, Watch};
-use crate::state::{State, Task, spend};
+use crate::state::{Source, State, Task, spend};
 
 /// The position of the entry in [`Task::seen`] and [`Task::answer`]; perm, attr and data follow.
 pub(crate) const ENTRY: usize = 0;
@@ -21,7 +21,9 @@ impl Model {
             spend(&mut st.left.changes);
         }
         let mut task = Task::new(op);
-        task.kept = self.copies_to_keep(st, op);
+        task.kept = self.copies_to_keep(st, worker, op);
+        task.was_watched = self.broken(Fault::WatchCheckedBefore)
+            && self.may_stamp(st, self.scope.daemon_of(worker));
         self.look_at_hold(st, worker, &mut task);
         self.skip_idle(st, worker, &mut task);
         st.tasks[usize::from(worker)] = Some(task);
@@ -53,7 +55,7 @@ impl Model {
         }
         self.skip_idle(st, worker, &mut task);
         if self.scope.grain == Grain::Change && self.step_of(&task) == Step::Reply {
-            self.reply(st, &mut task);
+            self.reply(st, worker, &mut task);
         } else {
             st.tasks[usize::from(worker)] = Some(task);
         }
@@ -90,13 +92,17 @@ impl Model {
                     st.advance(slot);
                 }
             }
-            Step::Watch => st.daemons[usize::from(self.scope.daemon_of(worker))].watching = true,
+            Step::Watch => {
+                let daemon = &mut st.daemons[usize::from(self.scope.daemon_of(worker))];
+                (daemon.watching, daemon.deaf) = (true, false);
+            }
             Step::ObserveEntry => {
                 if let Some(name) = task.op.replies_name() {
-                    task.seen[ENTRY] = self.observe(st, Identity::Entry(name));
+                    task.seen[ENTRY] = self.observe_for(st, worker, task, Identity::Entry(name));
                 }
             }
             Step::LookUp => {
+                self.promise_late(st, worker, task, Fault::PromiseOverwritten);
                 if let Some(name) = task.op.replies_name() {
                     let found = st.host.meaning(layout, name);
                     // CREATE has opened what it created: if the name means something else by now, its reply has no entry stamp.
@@ -107,10 +113,11 @@ impl Model {
             }
             Step::ObserveNew | Step::ObserveInode => {
                 for (class, id) in self.subject_identities(task) {
-                    task.seen[class] = self.observe(st, id);
+                    task.seen[class] = self.observe_for(st, worker, task, id);
                 }
             }
             Step::ReadBack | Step::Read => {
+                self.promise_late(st, worker, task, Fault::PromiseOverwritten);
                 if step == Step::ReadBack {
                     self.note_own_change(st, worker, task);
                 }
@@ -118,7 +125,7 @@ impl Model {
                     task.answer[class] = Some(st.host.answer(layout, id));
                 }
             }
-            Step::Reply => self.reply(st, task),
+            Step::Reply => self.reply(st, worker, task),
             Step::Announce | Step::AnnouncePinned | Step::Publish | Step::SweepAfter => {}
         }
     }
@@ -193,7 +200,7 @@ impl Model {
             }
         }
         let daemon = self.scope.daemon_of(worker);
-        self.emit(st, Some(daemon), &changed, late, false);
+        self.emit(st, Source::Daemon(daemon, task.op.resolves()), &changed, late, false);
         Some(subject)
     }
 
@@ -202,10 +209,11 @@ impl Model {
     }
 
     /// The reply: locks are let go, and what was read with its observation is the guest's.
-    fn reply(&self, st: &mut State, task: &mut Task) {
+    fn reply(&self, st: &mut State, worker: u8, task: &mut Task) {
         st.release_locks(task);
         if task.again || task.op.reads_only() {
-            self.stamp_observed(st, task);
+            self.promise_late(st, worker, task, Fault::PromiseAfterRead);
+            self.stamp_observed(st, worker, task);
         }
     }
 }
@@ -230,6 +238,7 @@ impl Task {
             locks: 0,
             overdue: smallvec::SmallVec::new(),
             raced: false,
+            was_watched: false,
             kept: smallvec::SmallVec::new(),
         }
     }

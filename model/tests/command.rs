@@ -14,7 +14,8 @@ fn a_scope_and_its_faults_are_counted() {
     let (output, text) = model(&["--only", "wrap"]);
     assert!(output.status.success(), "{text}");
     assert!(text.contains("clean") && text.contains("caught"), "{text}");
-    assert!(text.ends_with("test result: ok. 2 passed; 0 failed; 15 ignored\n"), "{text}");
+    let last = text.lines().last().expect("a last line");
+    assert!(last.starts_with("test result: ok. 2 passed; 0 failed; "), "{text}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::{A, B, C, FILE, OTHER};
 use crate::host::Syscall;
 use crate::op::Op;
-use crate::scope::{Scope, Watch};
+use crate::scope::{Grain, Scope, Watch};
 
 pub(super) fn host(changes: u8, on_host: u8) -> Scope {
     Scope::new(
@@ -81,5 +81,88 @@ pub(super) fn unheard(crashes: u8) -> Scope {
             b.reads = 2;
             b.host = 2;
             b.crashes = crashes;
+        })
+}
+
+/// One directory with one name of one file.
+fn small(scope: &mut Scope) {
+    scope.layout.names = 1;
+    scope.layout.inodes = 2;
+    scope.named = [Some(FILE), None, None];
+    scope.used = 2;
+    scope.always = false;
+}
+
+pub(super) fn echo(reads: u8) -> Scope {
+    Scope::new(
+        "echo",
+        "two daemons hear of the same change on the host, and each answers for its own stamps",
+    )
+    .ops(&[Op::Lookup(A), Op::Getattr(FILE), Op::Write(FILE), Op::Unlink(A)])
+    .with(|s| {
+        small(s);
+        s.watch = Watch::Fanotify;
+        s.host = vec![Syscall::Write(FILE), Syscall::Unlink(A)];
+        s.replies = false;
+    })
+    .budget(|b| {
+        b.changes = 1;
+        b.reads = reads;
+        b.host = 2;
+        b.crashes = 1;
+    })
+}
+
+pub(super) fn promise(changes: u8) -> Scope {
+    Scope::new("promise", "two workers of one daemon give stamps while it handles events")
+        .ops(&[Op::Lookup(A), Op::Getattr(FILE), Op::Chmod(FILE)])
+        .with(|s| {
+            small(s);
+            s.watch = Watch::Fanotify;
+            s.host = vec![Syscall::Write(FILE), Syscall::Unlink(A), Syscall::Chmod(FILE)];
+            s.daemons = 1;
+            s.up = 1;
+            s.workers = 2;
+        })
+        .budget(|b| {
+            b.changes = changes;
+            b.reads = 2;
+            b.host = 2;
+        })
+}
+
+pub(super) fn deaf(daemons: u8) -> Scope {
+    Scope::new("deaf", "a daemon loses its watch, notices, and watches again")
+        .ops(&[Op::Lookup(A), Op::Getattr(FILE), Op::Chmod(FILE)])
+        .with(|s| {
+            small(s);
+            s.watch = Watch::Fanotify;
+            s.host = vec![Syscall::Write(FILE), Syscall::Unlink(A)];
+            s.grain = Grain::Word;
+            (s.daemons, s.up) = (daemons, daemons);
+        })
+        .budget(|b| {
+            b.changes = 1;
+            b.reads = 1;
+            b.host = 2;
+            b.deaf = 1;
+        })
+}
+
+pub(super) fn forget(reads: u8) -> Scope {
+    Scope::new("forget", "a guest forgets a directory, whose watch is given up")
+        .ops(&[Op::Lookup(A), Op::Getattr(FILE), Op::Write(FILE)])
+        .with(|s| {
+            small(s);
+            s.watch = Watch::Inotify;
+            s.host = vec![Syscall::Write(FILE), Syscall::Unlink(A)];
+            (s.daemons, s.up, s.workers) = (1, 1, 2);
+            s.replies = false;
+        })
+        .budget(|b| {
+            b.changes = 1;
+            b.reads = reads;
+            b.host = 2;
+            b.forgets = 2;
         })
 }

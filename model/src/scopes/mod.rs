@@ -42,6 +42,10 @@ pub fn default() -> Vec<Scope> {
         events::inotify(2, 1),
         events::aba(1),
         events::unheard(1),
+        events::echo(2),
+        events::promise(1),
+        events::deaf(1),
+        events::forget(3),
     ]
 }
 
@@ -64,6 +68,10 @@ pub fn deeper() -> Vec<Scope> {
         events::inotify(2, 2),
         events::aba(2),
         events::unheard(2),
+        events::echo(3),
+        events::promise(2),
+        events::deaf(2),
+        events::forget(4),
     ];
     deeper.into_iter().map(|s| s.with(|s| s.name.push('+'))).collect()
 }
