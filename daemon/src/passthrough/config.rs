@@ -94,7 +94,7 @@ pub struct Config {
 }
 
 impl Default for Config {
-    /// virtiofsd's defaults, but for file handles and killpriv, which are used where they work.
+    /// virtiofsd's defaults, but for `killpriv_v2`, which is used where the guest has it.
     fn default() -> Self {
         Self {
             shared_dir: PathBuf::from("/"),

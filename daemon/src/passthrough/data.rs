@@ -36,7 +36,11 @@ impl Passthrough {
         let append = write.flags & OFlags::APPEND.bits() != 0 && !write.delayed;
         let mode = if append { WriteMode::APPEND } else { WriteMode::empty() };
         let _guard = WithoutFsetid::when(write.kill_suidgid)?;
-        source.write_to(file.as_fd(), write.size as usize, write.offset, mode)
+        let size = write.size as usize;
+        if write.delayed {
+            return write_all(source, file.as_fd(), size, write.offset);
+        }
+        source.write_to(file.as_fd(), size, write.offset, mode)
     }
 
     /// As closing one of several descriptors of the file does.
@@ -115,6 +119,26 @@ impl Passthrough {
     fn kills_privileges(&self, context: &Context) -> bool {
         context.uid != 0 && self.session.has(InitFlags::HANDLE_KILLPRIV_V2)
     }
+}
+
+/// All or an error. What the guest's page cache held back was acknowledged to its programs long ago, and Linux takes no
+/// notice of how much of it was written (`fuse_writepage_end`): only an error reaches the next `fsync(2)`.
+fn write_all(
+    source: &mut dyn DataSource,
+    file: BorrowedFd<'_>,
+    size: usize,
+    offset: u64,
+) -> io::Result<usize> {
+    let mut done = 0;
+    while done < size {
+        let position =
+            offset.checked_add(done as u64).ok_or_else(|| errno::error(errno::EINVAL))?;
+        match source.write_to(file, size - done, position, WriteMode::empty())? {
+            0 => return Err(errno::error(errno::EIO)),
+            written => done += written,
+        }
+    }
+    Ok(done)
 }
 
 fn sync(file: BorrowedFd<'_>, datasync: bool) -> io::Result<()> {

@@ -1,16 +1,19 @@
 //! READ, WRITE and the like.
 
 use std::fs;
+use std::io;
+use std::os::fd::BorrowedFd;
 use std::os::unix::fs::MetadataExt;
 
 use fuse::filesystem::{CopyRange, SetAttr, Write};
+use fuse::io::{DataSource, WriteMode};
 use fuse::{FileSystem, Handle, NodeId, errno};
 
 use super::on_every_share;
 use super::share::{ROOT, Share, assert_errno, writing};
 
 on_every_share! {
-    what_is_written_is_read, appending, truncation, opening_cuts, holes, allocation, copies, synchronization,
+    what_is_written_is_read, appending, delayed_writes_are_whole_or_fail, truncation, opening_cuts, holes, allocation, copies, synchronization,
     handles_are_checked, access_modes_are_kept,
 }
 
@@ -37,6 +40,54 @@ fn appending(share: &Share) {
     // The guest has cleared the flag since.
     share.write(file, 3, b"T").unwrap();
     assert_eq!(fs::read(share.path("file")).unwrap(), b"ONETwo");
+}
+
+/// Writes three bytes at a time while `room` lasts, as a disk that fills up does.
+struct Dripping {
+    data: &'static [u8],
+    room: usize,
+}
+
+impl DataSource for Dripping {
+    fn remaining(&self) -> usize {
+        self.data.len()
+    }
+
+    fn write_to(
+        &mut self,
+        file: BorrowedFd<'_>,
+        len: usize,
+        offset: u64,
+        _: WriteMode,
+    ) -> io::Result<usize> {
+        let len = len.min(3).min(self.room);
+        if len == 0 {
+            return Err(errno::error(errno::ENOSPC));
+        }
+        let written = rustix::io::pwrite(file, &self.data[..len], offset)?;
+        self.data = &self.data[written..];
+        self.room -= written;
+        Ok(written)
+    }
+
+    fn read_exact(&mut self, _: &mut [u8]) -> io::Result<()> {
+        unreachable!("data goes straight to the file")
+    }
+}
+
+/// The guest's page cache does not look at how much was written.
+fn delayed_writes_are_whole_or_fail(share: &Share) {
+    let file = share.new_file("file");
+    let write = |write: &Write, room| {
+        let mut source = Dripping { data: b"0123456789", room };
+        share.fs.write(&ROOT, file.0, file.1, write, &mut source)
+    };
+    let direct = writing(0, 10);
+    assert_eq!(write(&direct, 10).unwrap(), 3, "the program sees that and goes on");
+    let delayed = Write { delayed: true, ..direct };
+    assert_eq!(write(&delayed, 10).unwrap(), 10);
+    assert_eq!(fs::read(share.path("file")).unwrap(), b"0123456789");
+    assert_errno(write(&delayed, 7), errno::ENOSPC);
 }
 
 fn truncation(share: &Share) {
