@@ -8,15 +8,23 @@ use super::values::{CacheMode, Negotiation};
 /// Lets what stands behind `-o` count as if it had been written out.
 pub(super) fn apply(args: &mut Args) -> Result<(), UsageError> {
     for list in std::mem::take(&mut args.old.compat) {
-        for option in list.split(',') {
+        for option in options(&list) {
             match option.split_once('=') {
                 Some((name, value)) => with_value(args, name, value)?,
-                None => flag(args, option)?,
+                None => flag(args, &option)?,
             }
         }
         args.old.compat.push(list);
     }
     Ok(())
+}
+
+/// The options of a list with commas between them. A value's own comma is written twice, as QEMU has it and libvirt writes
+/// it.
+fn options(list: &str) -> Vec<String> {
+    // No argument of a program holds a NUL.
+    let list = list.replace(",,", "\0");
+    list.split(',').map(|option| option.replace('\0', ",")).collect()
 }
 
 fn with_value(args: &mut Args, name: &str, value: &str) -> Result<(), UsageError> {

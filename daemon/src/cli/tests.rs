@@ -179,6 +179,21 @@ fn the_c_virtiofsds_options() {
     assert!(config.notes.iter().any(|note| note.contains("-o")));
 }
 
+/// As libvirt 9 and 11 write them (`qemuVirtioFSBuildCommandLine`): a path's comma is doubled.
+#[test]
+fn the_words_of_libvirt() {
+    let config = config(
+        "--fd=30 -o source=/srv/a,,b,cache=always,xattr,no_flock,no_posix_lock --thread-pool-size=4 \
+         --rlimit-nofile=5000 --readonly -d",
+    );
+    assert_eq!(config.front, Front::Descriptor(30));
+    assert_eq!(config.share.shared_dir, Path::new("/srv/a,b"));
+    assert_eq!(config.share.cache, CachePolicy::Always);
+    assert!(config.share.xattr && config.share.readonly);
+    assert_eq!((config.device.thread_pool_size, config.rlimit_nofile), (4, Some(5000)));
+    assert_eq!(config.log_level, LogLevel::Debug);
+}
+
 #[test]
 fn old_forms_take_back_what_older_ones_gave() {
     let share =
