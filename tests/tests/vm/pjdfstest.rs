@@ -36,17 +36,29 @@ type Results = BTreeMap<String, String>;
 
 #[test]
 fn pjdfstest_with_cache_auto() -> Result<()> {
-    share_gives_what_the_host_gives("auto")
+    share_gives_what_the_host_gives("6.12", "auto")
 }
 
 #[test]
 fn pjdfstest_with_cache_never() -> Result<()> {
-    share_gives_what_the_host_gives("never")
+    share_gives_what_the_host_gives("6.12", "never")
 }
 
-fn share_gives_what_the_host_gives(cache: &str) -> Result<()> {
+#[test]
+#[ignore = "long"]
+fn pjdfstest_on_linux_6_1() -> Result<()> {
+    share_gives_what_the_host_gives("6.1", "auto")
+}
+
+#[test]
+#[ignore = "long"]
+fn pjdfstest_on_linux_7_2() -> Result<()> {
+    share_gives_what_the_host_gives("7.2", "auto")
+}
+
+fn share_gives_what_the_host_gives(kernel: &str, cache: &str) -> Result<()> {
     let (expected, _) = on_host()?;
-    let (results, report) = in_guest(cache)?;
+    let (results, report) = in_guest(kernel, cache)?;
     let passed = results.values().filter(|result| *result == "ok").count();
     ensure!(passed >= LEAST_PASSED, "only {passed} tests passed:\n{report}");
     let worse: Vec<_> = expected
@@ -76,8 +88,9 @@ fn on_host() -> Result<(Results, String)> {
     Ok(parse(&output.stdout))
 }
 
-fn in_guest(cache: &str) -> Result<(Results, String)> {
+fn in_guest(kernel: &str, cache: &str) -> Result<(Results, String)> {
     let lab = Lab::builder()
+        .kernel(kernel)
         .cache(cache)
         // The suite copies `sleep` under another name, which busybox would not understand.
         .root(Root::Host)

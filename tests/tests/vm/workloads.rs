@@ -46,9 +46,10 @@ fn a_large_archive_arrives_whole() -> Result<()> {
     lab[0].run(in_workshop(&script)?.env("ARCHIVE", "/tmp/archive.tar"))?.ok()?;
     let difference = process::Command::new("diff")
         .args(["-r", "--no-dereference", "--exclude=.git"])
-        .args([tree.join("usr"), lab.host("t/usr")])
+        .args([tree.join("usr"), lab.host("t")])
         .output()?;
-    let text = String::from_utf8_lossy(&difference.stdout);
+    let text = [difference.stdout, difference.stderr].concat();
+    let text = String::from_utf8_lossy(&text);
     ensure!(difference.status.success(), "the guest unpacked something else:\n{text}");
     lab[0].sh("rm -r /mnt/t")?.ok()?;
     ensure!(!lab.host("t").exists(), "what the guest removed is still on the host");
