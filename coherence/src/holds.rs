@@ -6,10 +6,13 @@ use crate::ledger::Line;
 use crate::slots::{SlotIndex, SlotSet};
 use crate::words::{Words, announce_fence};
 
-/// What this daemon holds. A slot bears one mark of it, however many holds it has.
+/// What this daemon holds. A slot bears one mark of it for each kind, however many holds it has.
+///
+/// Not one for both: what becomes of a mark when the daemon dies goes by its kind. A mark that stood for a mapping, too,
+/// would go with the front end though a name still lingers, or the other way round.
 #[derive(Debug)]
 pub(crate) struct Holds {
-    held: HashMap<SlotIndex, Held>,
+    held: HashMap<(SlotIndex, HoldKind), Held>,
     /// Ledger entries that are free, by kind.
     free: [Vec<usize>; 2],
 }
@@ -18,11 +21,10 @@ pub(crate) struct Holds {
 struct Held {
     times: usize,
     entry: usize,
-    kind: HoldKind,
 }
 
 /// What a hold is for: what becomes of it when its daemon dies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum HoldKind {
     /// A writable DAX mapping: it ends with the front end.
     Dax,
@@ -50,38 +52,45 @@ impl Holds {
         slots: &SlotSet,
         kind: HoldKind,
     ) -> Result<(), Full> {
-        let new = slots.as_slice().iter().filter(|slot| !self.held.contains_key(slot)).count();
+        let is_new = |slot: &&SlotIndex| !self.held.contains_key(&(**slot, kind));
+        let new = slots.as_slice().iter().filter(is_new).count();
         let free = &mut self.free[kind as usize];
         if new > free.len() {
             return Err(Full);
         }
         for &slot in slots.as_slice() {
-            if let Some(held) = self.held.get_mut(&slot) {
+            if let Some(held) = self.held.get_mut(&(slot, kind)) {
                 held.times += 1;
             } else if let Some(entry) = free.pop() {
                 line.mark(words, entry, slot);
-                self.held.insert(slot, Held { times: 1, entry, kind });
+                self.held.insert((slot, kind), Held { times: 1, entry });
             }
         }
         announce_fence();
         Ok(())
     }
 
-    /// Takes one hold of `slots` back, and the marks of those that no other hold is on.
-    pub(crate) fn release(&mut self, words: Words<'_>, line: Line<'_>, slots: &SlotSet) {
-        for slot in slots.as_slice() {
-            let Some(held) = self.held.get_mut(slot) else { continue };
+    /// Takes one hold of `slots` back, and the marks of those that no other hold of this kind is on.
+    pub(crate) fn release(
+        &mut self,
+        words: Words<'_>,
+        line: Line<'_>,
+        slots: &SlotSet,
+        kind: HoldKind,
+    ) {
+        for &slot in slots.as_slice() {
+            let Some(held) = self.held.get_mut(&(slot, kind)) else { continue };
             held.times -= 1;
             if held.times == 0 {
-                let Held { entry, kind, .. } = *held;
-                line.unmark(words, entry, *slot);
-                self.held.remove(slot);
+                let entry = held.entry;
+                line.unmark(words, entry, slot);
+                self.held.remove(&(slot, kind));
                 self.free[kind as usize].push(entry);
             }
         }
     }
 
-    /// Slots that are held.
+    /// Marks that stand for holds.
     pub(crate) fn len(&self) -> usize {
         self.held.len()
     }

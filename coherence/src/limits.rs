@@ -15,7 +15,9 @@ pub const MAX_CHANGE_SLOTS: usize = 8;
 /// Slots that one daemon may keep busy for long (writable DAX mappings), each counted once however often it is held.
 pub const MAX_HOLDS: usize = 4096;
 
-/// Slots that one daemon may keep busy because it changed a name without its lock.
+/// Slots that one daemon may keep busy because it changed a name without its lock. Such a mark comes on top of those that
+/// are reckoned with below: should a thousand daemons ever have one on the same slot at once, its count may stick, which is
+/// slower and never stale.
 pub const MAX_LINGERING: usize = 512;
 
 /// Name locks. Two names share one when their slots fall on the same stripe.

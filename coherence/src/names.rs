@@ -153,6 +153,12 @@ impl<'a> NameLocks<'a> {
         }
     }
 
+    /// Who has the lock.
+    pub(crate) fn owner(self, stripe: usize) -> Option<Owner> {
+        // Acquire: what the last owner did before it released the lock is done.
+        Owner::decode(self.word(stripe).load(Acquire))
+    }
+
     /// Whether `owner` still has the lock that it had.
     pub(crate) fn is_owned_by(self, stripe: usize, owner: Owner) -> bool {
         // Acquire: what the owner did before it released the lock is done.

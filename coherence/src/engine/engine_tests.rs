@@ -102,6 +102,28 @@ fn a_change_without_its_lock_marks_everything_and_lingers_until_the_owner_is_don
 }
 
 #[test]
+fn what_lingers_lingers_for_whoever_has_the_lock_after_the_change() {
+    let f = Fixture::new();
+    let (a, b, c) = (f.join(), f.join(), f.join());
+    let (entry, child) = (name(&a, "n"), inode(&a, 1));
+    let (mut wa, mut wb, mut wc) = (a.worker().unwrap(), b.worker().unwrap(), c.worker().unwrap());
+    let first = wa.lock_names([entry]);
+    let mut passed = wb.lock_names([entry]);
+    let change = passed.announce([entry, child.attr].into()).unwrap();
+    drop(first);
+    let second = wc.lock_names([entry]);
+    assert!(second.is_complete(), "it looks the name up before the change is made");
+    b.tick();
+    drop(change);
+    drop(passed);
+    b.tick();
+    assert_eq!(busy(&b, child.attr), 1, "the second owner may hit it unawares");
+    drop(second);
+    b.tick();
+    assert_eq!([entry, child.attr].map(|s| busy(&b, s)), [0, 0]);
+}
+
+#[test]
 fn what_lingers_when_its_daemon_dies_is_counted_as_leaked() {
     let f = Fixture::new();
     let (a, b, c) = (f.join(), f.join(), f.join());

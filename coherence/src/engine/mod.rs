@@ -70,12 +70,25 @@ pub enum GuestAccess {
     ReadWrite,
 }
 
-/// Slots that stay busy because a name was changed without its lock, until whoever has the lock is done.
+/// Slots that stay busy because a name was changed without its lock, until whoever may still be overtaken is done.
 #[derive(Debug)]
 struct Lingering {
+    /// The worker that made the change.
+    worker: usize,
     stripe: usize,
-    owner: Owner,
+    owner: Overtaken,
     slots: SlotSet,
+}
+
+/// Who may still come to an inode unawares that a change without its lock has put under the name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Overtaken {
+    /// Whoever has the lock when the change is made, and that is not yet.
+    NotYetKnown,
+    /// This one had it then.
+    Owner(Owner),
+    /// Nobody had it.
+    Nobody,
 }
 
 impl Engine {
@@ -218,14 +231,14 @@ impl Engine {
     fn take_hold(&self, slots: &SlotSet, kind: HoldKind) -> Result<(), AnnounceError> {
         self.holds.lock().hold(self.words(), self.holds_line(), slots, kind)?;
         if self.is_lost() {
-            self.drop_hold(slots);
+            self.drop_hold(slots, kind);
             return Err(AnnounceError::Lost);
         }
         Ok(())
     }
 
-    fn drop_hold(&self, slots: &SlotSet) {
-        self.holds.lock().release(self.words(), self.holds_line(), slots);
+    fn drop_hold(&self, slots: &SlotSet, kind: HoldKind) {
+        self.holds.lock().release(self.words(), self.holds_line(), slots, kind);
     }
 
     /// A worker's line is free again.
@@ -282,7 +295,7 @@ pub struct Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        self.engine.drop_hold(&self.slots);
+        self.engine.drop_hold(&self.slots, HoldKind::Dax);
     }
 }
 

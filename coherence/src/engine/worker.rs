@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Engine, Lingering};
+use super::{Engine, Lingering, Overtaken};
 use crate::change::Change;
 use crate::holds::{Full, HoldKind};
 use crate::host::RowField;
@@ -126,12 +126,28 @@ impl Engine {
     /// Ends the lingering of slots whose names are in order again.
     pub(super) fn settle_lingering(&self) {
         self.lingering.lock().retain(|l| {
-            let still = self.names().is_owned_by(l.stripe, l.owner);
+            let still = match l.owner {
+                Overtaken::NotYetKnown => true,
+                Overtaken::Owner(owner) => self.names().is_owned_by(l.stripe, owner),
+                Overtaken::Nobody => false,
+            };
             if !still {
-                self.drop_hold(&l.slots);
+                self.drop_hold(&l.slots, HoldKind::Lingering);
             }
             still
         });
+    }
+
+    /// A worker's change without its locks is made: whoever has them *now* may have looked the names up before it, and
+    /// nobody who takes them from here on has. Not whoever had them when they were given up: they may have changed hands
+    /// since.
+    fn look_who_is_overtaken(&self, worker: usize) {
+        for l in self.lingering.lock().iter_mut() {
+            if l.worker == worker && l.owner == Overtaken::NotYetKnown {
+                let owner = self.names().owner(l.stripe);
+                l.owner = owner.map_or(Overtaken::Nobody, Overtaken::Owner);
+            }
+        }
     }
 }
 
@@ -145,8 +161,8 @@ const MAX_NAMES: usize = 2;
 pub struct NameGuard<'w> {
     worker: &'w mut Worker,
     locked: [Option<usize>; MAX_NAMES],
-    /// Stripes that were not had, with who had them.
-    overdue: [Option<(usize, Owner)>; MAX_NAMES],
+    /// Stripes that were not had.
+    overdue: [Option<usize>; MAX_NAMES],
 }
 
 impl NameGuard<'_> {
@@ -161,7 +177,7 @@ impl NameGuard<'_> {
                     "a name lock was kept too long: going on without it"
                 );
                 engine.own_row().count(RowField::GivenUp, 1);
-                self.overdue[at] = Some((stripe, owner));
+                self.overdue[at] = Some(stripe);
             }
         }
     }
@@ -175,8 +191,8 @@ impl NameGuard<'_> {
     /// As [`Worker::announce`], for a change of the locked names.
     ///
     /// When a lock was not had, what the names mean may change under this change, and the other way round. Then
-    /// everything is marked for as long as the change lasts, and its own slots stay busy until whoever has the lock is
-    /// done: what that one changes unawares can only be what such a change has put under the name.
+    /// everything is marked for as long as the change lasts, and its own slots stay busy until whoever has the lock after
+    /// it is done: what that one changes unawares can only be what such a change has put under the name.
     ///
     /// # Errors
     /// As for [`Worker::announce`].
@@ -185,9 +201,10 @@ impl NameGuard<'_> {
         if self.is_complete() {
             return worker.engine.announce(worker.index, slots);
         }
-        for &(stripe, owner) in self.overdue.iter().flatten() {
+        for &stripe in self.overdue.iter().flatten() {
             worker.engine.take_hold(&slots, HoldKind::Lingering)?;
-            worker.engine.lingering.lock().push(Lingering { stripe, owner, slots });
+            let (worker, owner) = (worker.index, Overtaken::NotYetKnown);
+            self.worker.engine.lingering.lock().push(Lingering { worker, stripe, owner, slots });
         }
         worker.engine.announce_all(worker.index)
     }
@@ -196,6 +213,9 @@ impl NameGuard<'_> {
 impl Drop for NameGuard<'_> {
     fn drop(&mut self) {
         let (engine, me) = (&self.worker.engine, self.worker.owner());
+        if !self.is_complete() {
+            engine.look_who_is_overtaken(self.worker.index);
+        }
         for &stripe in self.locked.iter().flatten() {
             engine.names().unlock(stripe, me, &*engine.clock);
         }
