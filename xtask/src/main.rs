@@ -1,5 +1,6 @@
 //! Every developer command of Samepage. `cargo xtask` lists them.
 
+mod bench;
 mod demo;
 mod deny;
 mod fetch;
@@ -25,6 +26,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Bench(bench::Arguments),
     Demo(demo::Arguments),
     Test(test::Arguments),
     Vm(Box<vm::Arguments>),
@@ -42,6 +44,7 @@ const RIG_FAILED: u8 = 125;
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Test(arguments) => Ok(test::run(&arguments)),
         Command::Vm(arguments) => vm::run(&arguments),

@@ -1,0 +1,185 @@
+//! Operations of several requests, each of which may need what an earlier one answered.
+
+use anyhow::Result;
+use fuse::abi::{
+    CreateIn, EntryOut, ForgetIn, MkdirIn, Opcode, OpenIn, OpenOut, OutHeader, ReleaseIn, RenameIn,
+};
+
+use super::{Lane, Lanes, small};
+use crate::session::Session;
+use crate::wire::{self, Answer, Request};
+
+const O_RDWR: u32 = 2;
+const O_CREAT: u32 = 0o100;
+const USER: u32 = 1000;
+
+/// What an operation knows at a moment.
+struct State {
+    uid: u32,
+    /// What it is about: a file, or the directory that it works in.
+    node: u64,
+    /// Two names that no other lane uses.
+    names: [String; 2],
+    /// From OPEN or CREATE.
+    fh: u64,
+    /// From CREATE or MKDIR.
+    made: u64,
+}
+
+/// Writes a request and returns the room for its reply.
+type Step = (Opcode, fn(&State, &mut Request) -> usize);
+
+struct Steps {
+    all: &'static [Step],
+    at: usize,
+    state: State,
+}
+
+impl Steps {
+    fn boxed(steps: &'static [Step], uid: u32, node: u64, lane: usize) -> Box<dyn Lane> {
+        let names = [format!("{uid}-{lane}-a"), format!("{uid}-{lane}-b")];
+        Box::new(Self { all: steps, at: 0, state: State { uid, node, names, fh: 0, made: 0 } })
+    }
+
+    fn learn(&mut self, opcode: Opcode, body: &[u8]) -> Result<()> {
+        match opcode {
+            Opcode::Open => self.state.fh = wire::take::<OpenOut>(body)?.fh,
+            Opcode::Mkdir => self.state.made = wire::take::<EntryOut>(body)?.nodeid,
+            Opcode::Create => {
+                self.state.made = wire::take::<EntryOut>(body)?.nodeid;
+                let opened = body.get(size_of::<EntryOut>()..).unwrap_or_default();
+                self.state.fh = wire::take::<OpenOut>(opened)?.fh;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl Lane for Steps {
+    fn next(&mut self, answer: Option<Answer<'_>>, request: &mut Request) -> Result<Option<usize>> {
+        match answer {
+            None => self.at = 0,
+            Some(answer) => {
+                let body = wire::expect(answer)?;
+                self.learn(self.all[self.at].0, body)?;
+                self.at += 1;
+            }
+        }
+        Ok(self.all.get(self.at).map(|(_, make)| make(&self.state, request)))
+    }
+}
+
+/// Room for a reply without a body.
+const HEADER: usize = size_of::<OutHeader>();
+
+fn open(state: &State, request: &mut Request) -> usize {
+    let open = OpenIn { flags: O_RDWR, open_flags: 0 };
+    request.begin(Opcode::Open, state.node, state.uid).with(&open).end();
+    HEADER + size_of::<OpenOut>()
+}
+
+fn release_opened(state: &State, request: &mut Request) -> usize {
+    release(state, state.node, request)
+}
+
+fn release_made(state: &State, request: &mut Request) -> usize {
+    release(state, state.made, request)
+}
+
+fn release(state: &State, node: u64, request: &mut Request) -> usize {
+    let release = ReleaseIn { fh: state.fh, flags: O_RDWR, ..ReleaseIn::default() };
+    request.begin(Opcode::Release, node, state.uid).with(&release).end();
+    HEADER
+}
+
+fn create(state: &State, request: &mut Request) -> usize {
+    let flags = O_RDWR | O_CREAT;
+    let create = CreateIn { flags, mode: 0o100_644, umask: 0o22, open_flags: 0 };
+    request.begin(Opcode::Create, state.node, state.uid).with(&create).name(&state.names[0]).end();
+    HEADER + size_of::<EntryOut>() + size_of::<OpenOut>()
+}
+
+fn unlink(state: &State, request: &mut Request) -> usize {
+    request.begin(Opcode::Unlink, state.node, state.uid).name(&state.names[0]).end();
+    HEADER
+}
+
+fn mkdir(state: &State, request: &mut Request) -> usize {
+    let mkdir = MkdirIn { mode: 0o755, umask: 0o22 };
+    request.begin(Opcode::Mkdir, state.node, state.uid).with(&mkdir).name(&state.names[0]).end();
+    HEADER + size_of::<EntryOut>()
+}
+
+fn rmdir(state: &State, request: &mut Request) -> usize {
+    request.begin(Opcode::Rmdir, state.node, state.uid).name(&state.names[0]).end();
+    HEADER
+}
+
+/// Over the request queue, not hiprio as Linux does it: so it is part of the operation for every daemon alike.
+fn forget(state: &State, request: &mut Request) -> usize {
+    request.begin(Opcode::Forget, state.made, 0).with(&ForgetIn { nlookup: 1 }).end();
+    0
+}
+
+fn rename_there(state: &State, request: &mut Request) -> usize {
+    rename_one(state, &state.names[0], &state.names[1], request)
+}
+
+fn rename_back(state: &State, request: &mut Request) -> usize {
+    rename_one(state, &state.names[1], &state.names[0], request)
+}
+
+fn rename_one(state: &State, from: &str, to: &str, request: &mut Request) -> usize {
+    let rename = RenameIn { newdir: state.node };
+    request.begin(Opcode::Rename, state.node, state.uid).with(&rename).name(from).name(to).end();
+    HEADER
+}
+
+const OPEN_RELEASE: &[Step] = &[(Opcode::Open, open), (Opcode::Release, release_opened)];
+const CREATE_UNLINK: &[Step] = &[
+    (Opcode::Create, create),
+    (Opcode::Release, release_made),
+    (Opcode::Unlink, unlink),
+    (Opcode::Forget, forget),
+];
+const MKDIR_RMDIR: &[Step] =
+    &[(Opcode::Mkdir, mkdir), (Opcode::Rmdir, rmdir), (Opcode::Forget, forget)];
+const RENAME: &[Step] = &[
+    (Opcode::Mkdir, mkdir),
+    (Opcode::Rename, rename_there),
+    (Opcode::Rename, rename_back),
+    (Opcode::Rename, rename_there),
+    (Opcode::Rename, rename_back),
+    (Opcode::Rmdir, rmdir),
+    (Opcode::Forget, forget),
+];
+
+pub(super) fn open_release(session: &mut Session) -> Result<Lanes> {
+    let nodes: Result<Vec<u64>> =
+        (0..64).map(|number| session.node(&format!("small/{}", small(number)))).collect();
+    let nodes = nodes?;
+    Ok(Box::new(move |lane| Steps::boxed(OPEN_RELEASE, 0, nodes[lane % nodes.len()], lane)))
+}
+
+pub(super) fn create_unlink(session: &mut Session) -> Result<Lanes> {
+    in_work(session, CREATE_UNLINK, 0)
+}
+
+pub(super) fn create_unlink_user(session: &mut Session) -> Result<Lanes> {
+    in_work(session, CREATE_UNLINK, USER)
+}
+
+pub(super) fn mkdir_rmdir(session: &mut Session) -> Result<Lanes> {
+    in_work(session, MKDIR_RMDIR, 0)
+}
+
+/// A directory is made, renamed four times and removed.
+pub(super) fn rename(session: &mut Session) -> Result<Lanes> {
+    in_work(session, RENAME, 0)
+}
+
+fn in_work(session: &mut Session, steps: &'static [Step], uid: u32) -> Result<Lanes> {
+    let directory = session.node("work")?;
+    Ok(Box::new(move |lane| Steps::boxed(steps, uid, directory, lane)))
+}

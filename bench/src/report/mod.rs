@@ -1,0 +1,75 @@
+//! What is shown and what is kept.
+
+mod chart;
+mod summary;
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use crate::rounds::{Results, Row};
+use summary::{Spread, median, ratio};
+
+/// One line of the table, as soon as it is known; the first one brings the head.
+pub(crate) fn line(row: &Row) {
+    static HEAD: std::sync::Once = std::sync::Once::new();
+    HEAD.call_once(|| {
+        println!(
+            "{:<20} {:>2} {:>3} | {:>9} {:>8} {:>8} {:>8} {:>7} {:>6} | {:>9} {:>8} {:>7} {:>6} | {:>18} {:>18} {:>18} | {:>8}",
+            "job", "q", "d", "ops/s", "p50 µs", "p99", "p99.9", "cpu µs", "switch", "its ops/s", "p50 µs", "cpu µs",
+            "switch", "rate ratio", "p50 ratio", "cpu ratio", "floor µs"
+        );
+    });
+    let (ours, theirs) = (&row.ours, &row.theirs);
+    println!(
+        "{:<20} {:>2} {:>3} | {:>9.0} {:>8.1} {:>8.1} {:>8.1} {:>7.2} {:>6.2} | {:>9.0} {:>8.1} {:>7.2} {:>6.2} | {:>18} {:>18} {:>18} | {:>8}",
+        row.job,
+        row.queues,
+        row.depth,
+        median(ours, |sample| sample.rate),
+        median(ours, |sample| sample.p50),
+        median(ours, |sample| sample.p99),
+        median(ours, |sample| sample.p999),
+        median(ours, |sample| sample.cpu),
+        median(ours, |sample| sample.switches),
+        median(theirs, |sample| sample.rate),
+        median(theirs, |sample| sample.p50),
+        median(theirs, |sample| sample.cpu),
+        median(theirs, |sample| sample.switches),
+        ratio(row, |sample| sample.rate).to_string(),
+        ratio(row, |sample| sample.p50).to_string(),
+        ratio(row, |sample| sample.cpu).to_string(),
+        row.floor.map_or(String::new(), |floor| format!("{floor:.2}")),
+    );
+}
+
+/// Writes `bench.json` and `bench.svg`.
+///
+/// # Errors
+/// The directory cannot be written to.
+pub(crate) fn write(results: &Results, directory: &Path) -> Result<()> {
+    let problem = || format!("cannot write to {}", directory.display());
+    fs::create_dir_all(directory).with_context(problem)?;
+    let json = serde_json::to_string_pretty(results)?;
+    fs::write(directory.join("bench.json"), json).with_context(problem)?;
+    let figure = |of: fn(&crate::subject::Sample) -> f64| -> Vec<(String, Spread)> {
+        let name = |row: &Row| format!("{} q{} d{}", row.job, row.queues, row.depth);
+        results.rows.iter().map(|row| (name(row), ratio(row, of))).collect()
+    };
+    let title = format!("{} : {}, cache={}", results.ours, results.theirs, results.cache);
+    let figures = [
+        ("latency (p50)", figure(|sample| sample.p50)),
+        ("processor time an operation", figure(|sample| sample.cpu)),
+    ];
+    chart::draw(&directory.join("bench.svg"), &title, &figures)?;
+    println!(
+        "most memory: {} KiB, {} KiB; load average {} … {}; {}/bench.json, bench.svg",
+        results.peak_kib[0],
+        results.peak_kib[1],
+        results.load[0],
+        results.load[1],
+        directory.display()
+    );
+    Ok(())
+}

@@ -1,0 +1,65 @@
+//! Medians and ratios.
+
+use std::fmt;
+
+use crate::rounds::Row;
+use crate::subject::Sample;
+
+/// A median and the extremes around it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Spread {
+    pub(super) least: f64,
+    pub(super) median: f64,
+    pub(super) most: f64,
+}
+
+impl Spread {
+    fn of(mut values: Vec<f64>) -> Self {
+        values.sort_by(f64::total_cmp);
+        let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
+        Self { least: at(0), median: at(values.len() / 2), most: at(values.len().wrapping_sub(1)) }
+    }
+}
+
+impl fmt::Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.2} [{:.2}–{:.2}]", self.median, self.least, self.most)
+    }
+}
+
+/// The median of one figure over all rounds.
+pub(super) fn median(samples: &[Sample], figure: impl Fn(&Sample) -> f64) -> f64 {
+    Spread::of(samples.iter().map(figure).collect()).median
+}
+
+/// Ours divided by theirs, round by round.
+pub(super) fn ratio(row: &Row, figure: impl Fn(&Sample) -> f64) -> Spread {
+    let pairs = row.ours.iter().zip(&row.theirs);
+    Spread::of(pairs.map(|(ours, theirs)| figure(ours) / figure(theirs)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(p50: f64) -> Sample {
+        Sample { rate: 1.0, p50, p99: 0.0, p999: 0.0, cpu: 0.0, switches: 0.0 }
+    }
+
+    #[test]
+    fn ratios_are_taken_within_a_round() {
+        let row = Row {
+            job: "job",
+            queues: 1,
+            depth: 1,
+            // A machine that becomes ten times slower changes nothing.
+            ours: vec![sample(1.0), sample(10.0), sample(3.0)],
+            theirs: vec![sample(2.0), sample(20.0), sample(3.0)],
+            floor: None,
+        };
+        let spread = ratio(&row, |sample| sample.p50);
+        assert_eq!(spread, Spread { least: 0.5, median: 0.5, most: 1.0 });
+        assert_eq!(spread.to_string(), "0.50 [0.50–1.00]");
+        assert!((median(&row.theirs, |sample| sample.p50) - 3.0).abs() < 1e-9);
+    }
+}

@@ -1,0 +1,129 @@
+//! A B A B: whatever else the machine does meanwhile, it does to both.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use serde::Serialize;
+
+use crate::floor;
+use crate::jobs::{self, Fixture, Job, Lanes};
+use crate::options::Options;
+use crate::report;
+use crate::subject::{Sample, Subject};
+
+/// A job at a depth, with so many queues: what both daemons came to, round by round.
+#[derive(Debug, Serialize)]
+pub(crate) struct Row {
+    pub(crate) job: &'static str,
+    pub(crate) queues: usize,
+    pub(crate) depth: usize,
+    /// Ours.
+    pub(crate) ours: Vec<Sample>,
+    /// The other's.
+    pub(crate) theirs: Vec<Sample>,
+    /// Microseconds that the same system calls take in a loop, where that means something.
+    pub(crate) floor: Option<f64>,
+}
+
+/// All that was measured.
+#[derive(Debug, Serialize)]
+pub(crate) struct Results {
+    pub(crate) ours: String,
+    pub(crate) theirs: String,
+    pub(crate) cache: String,
+    /// The machine's load average at the start and at the end.
+    pub(crate) load: [String; 2],
+    /// Most resident memory in KiB, ours and theirs.
+    pub(crate) peak_kib: [u64; 2],
+    pub(crate) rows: Vec<Row>,
+}
+
+/// # Errors
+/// A daemon does not start, or answers what it should not, or the two do not answer the same.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let jobs: Vec<Job> = jobs::all().into_iter().filter(|job| is_wanted(options, job)).collect();
+    ensure!(!jobs.is_empty(), "no job has such a name");
+    let fixture = Fixture::new()?;
+    for job in &jobs {
+        fixture.directory_for(job.name)?;
+    }
+    let begun = load_average();
+    let mut results = Results {
+        ours: options.daemon.to_string_lossy().into_owned(),
+        theirs: options.against.to_string_lossy().into_owned(),
+        cache: options.cache.clone(),
+        load: [begun, String::new()],
+        peak_kib: [0; 2],
+        rows: Vec::new(),
+    };
+    for &queues in &options.queues {
+        with_queues(options, &jobs, &fixture, queues, &mut results)?;
+    }
+    results.load[1] = load_average();
+    report::write(&results, &options.out)
+}
+
+fn is_wanted(options: &Options, job: &Job) -> bool {
+    options.jobs.is_empty() || options.jobs.iter().any(|name| job.name.contains(name.as_str()))
+}
+
+fn with_queues(
+    options: &Options,
+    jobs: &[Job],
+    fixture: &Fixture,
+    queues: usize,
+    results: &mut Results,
+) -> Result<()> {
+    let depth = options.depths.iter().copied().max().unwrap_or(1);
+    let size = (queues, depth.div_ceil(queues));
+    let mut ours = Subject::start(&options.daemon, fixture, 0, size, &options.cache)?;
+    let mut theirs = match Subject::start(&options.against, fixture, 1, size, &options.cache) {
+        Ok(subject) => subject,
+        Err(error) if queues > 1 => {
+            // virtiofsd has one request queue: its best with one is what there is to compare with.
+            println!("{error:#}; it is driven over one queue");
+            let size = (1, depth);
+            Subject::start(&options.against, fixture, 1, size, &options.cache)?
+        }
+        Err(error) => return Err(error),
+    };
+    for job in jobs {
+        let lanes = [ours.prepare(job)?, theirs.prepare(job)?];
+        let answers = [ours.answers(&lanes[0])?, theirs.answers(&lanes[1])?];
+        ensure!(answers[0] == answers[1], "{}: the daemons answer differently", job.name);
+        for &depth in &options.depths {
+            let mut row = row(options, job, depth, &mut ours, &mut theirs, &lanes)?;
+            row.queues = queues;
+            row.floor = floor::of(job.name, fixture)?;
+            report::line(&row);
+            results.rows.push(row);
+        }
+    }
+    for (peak, subject) in results.peak_kib.iter_mut().zip([&ours, &theirs]) {
+        *peak = subject.peak_kib()?.max(*peak);
+    }
+    Ok(())
+}
+
+fn row(
+    options: &Options,
+    job: &Job,
+    depth: usize,
+    ours: &mut Subject,
+    theirs: &mut Subject,
+    lanes: &[Lanes; 2],
+) -> Result<Row> {
+    let time = Duration::from_millis(options.time);
+    let mut row =
+        Row { job: job.name, queues: 1, depth, ours: Vec::new(), theirs: Vec::new(), floor: None };
+    for _ in 0..options.rounds {
+        row.ours.push(ours.load(&lanes[0], depth, time)?);
+        row.theirs.push(theirs.load(&lanes[1], depth, time)?);
+    }
+    Ok(row)
+}
+
+fn load_average() -> String {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').take(3).collect::<Vec<_>>().join(" ")
+}

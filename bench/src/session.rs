@@ -1,0 +1,98 @@
+//! The guest's kernel: mounts, and asks one thing at a time. What is measured goes through [`crate::drive`].
+
+use anyhow::{Context, Result, ensure};
+use fuse::abi::{EntryOut, InitFlags, InitIn, InitOut, MAJOR, MINOR, Opcode, OpenIn, OpenOut};
+use samepage_tests::framework::daemon::Daemon;
+
+use crate::vhost::{Connection, Queue};
+use crate::wire::{self, Answer, Request};
+
+pub(crate) const ROOT_NODE: u64 = 1;
+/// Room for a request and for a reply: a mebibyte of data and headers.
+pub(crate) const ROOM: usize = (1 << 20) + 4096;
+
+/// A guest that has mounted.
+pub(crate) struct Session {
+    pub(crate) connection: Connection,
+    request: Request,
+    reply: Vec<u8>,
+}
+
+impl Session {
+    /// Connects and mounts.
+    ///
+    /// # Errors
+    /// The daemon refuses.
+    pub(crate) fn mount(daemon: &Daemon, queues: usize, depth: usize) -> Result<Self> {
+        let connection = Connection::open(daemon.socket(), queues, depth, ROOM)?;
+        let mut session = Self { connection, request: Request::default(), reply: Vec::new() };
+        session.init()?;
+        Ok(session)
+    }
+
+    fn init(&mut self) -> Result<()> {
+        // What no job uses, and what changes how creations are laid out, is left out.
+        let flags = InitFlags::all() - InitFlags::SECURITY_CTX - InitFlags::CREATE_SUPP_GROUP;
+        let init = InitIn {
+            major: MAJOR,
+            minor: MINOR,
+            max_readahead: 1 << 20,
+            flags: flags.bits() as u32,
+            flags2: (flags.bits() >> 32) as u32,
+            unused: [0; 11],
+        };
+        self.request.begin(Opcode::Init, 0, 0).with(&init).end();
+        let out: InitOut = wire::take(wire::expect(self.ask(4096)?)?)?;
+        ensure!(out.major == MAJOR && out.max_write >= 1 << 20, "INIT: {out:?}");
+        Ok(())
+    }
+
+    /// The node of a path below the root.
+    ///
+    /// # Errors
+    /// It is not there.
+    pub(crate) fn node(&mut self, path: &str) -> Result<u64> {
+        let mut node = ROOT_NODE;
+        for name in path.split('/') {
+            self.request.begin(Opcode::Lookup, node, 0).name(name).end();
+            let answer = wire::expect(self.ask(4096)?).with_context(|| path.to_owned())?;
+            node = wire::take::<EntryOut>(answer)?.nodeid;
+        }
+        Ok(node)
+    }
+
+    /// OPEN; the handle.
+    ///
+    /// # Errors
+    /// What the daemon answers.
+    pub(crate) fn open(&mut self, node: u64, flags: u32) -> Result<u64> {
+        self.request.begin(Opcode::Open, node, 0).with(&OpenIn { flags, open_flags: 0 }).end();
+        Ok(wire::take::<OpenOut>(wire::expect(self.ask(4096)?)?)?.fh)
+    }
+
+    fn ask(&mut self, room: usize) -> Result<Answer<'_>> {
+        let queue = &mut self.connection.queues[0];
+        ask(queue, &self.request, room, &mut self.reply)?;
+        wire::answer(&self.reply)
+    }
+}
+
+/// Sends `request` and waits for the whole reply.
+///
+/// # Errors
+/// The daemon does not answer.
+pub(crate) fn ask(
+    queue: &mut Queue,
+    request: &Request,
+    room: usize,
+    reply: &mut Vec<u8>,
+) -> Result<()> {
+    queue.submit(0, request.bytes(), request.header(), room)?;
+    queue.kick_if_wanted()?;
+    loop {
+        if let Some(completion) = queue.completed()? {
+            return queue.reply(completion, reply, ROOM);
+        }
+        queue.wait()?;
+    }
+}
