@@ -1,111 +1,189 @@
 //! Announcing and publishing: a change is a guard value.
 
+use std::fmt::Debug;
+
 use shm_layout::{SlotWord, Snapshot};
 
 use crate::ledger::Line;
 use crate::limits::MAX_CHANGE_SLOTS;
-use crate::pass::Pass;
+use crate::pass::{self, Record};
 use crate::slots::{SlotIndex, SlotSet};
 use crate::words::{Words, announce_fence};
+
+/// Where a worker sits: the table, and its place in the ledger.
+pub(crate) trait Seat: Debug {
+    fn words(&self) -> Words<'_>;
+    fn line(&self) -> Line<'_>;
+    /// Where it notes how far a pass over the whole table has got.
+    fn record(&self) -> Option<Record<'_>>;
+}
+
+/// A seat without a ledger, on words that only this process will ever use (a model, a measurement): nobody would learn of
+/// its marks if the process died. A daemon's changes go through its [`crate::Worker`].
+#[derive(Clone, Copy, Debug)]
+pub struct Unrecorded<'a>(pub Words<'a>);
+
+impl Seat for Unrecorded<'_> {
+    #[inline]
+    fn words(&self) -> Words<'_> {
+        self.0
+    }
+
+    #[inline]
+    fn line(&self) -> Line<'_> {
+        Line::unrecorded()
+    }
+
+    fn record(&self) -> Option<Record<'_>> {
+        None
+    }
+}
 
 /// A change in progress: its slots are busy from the moment this value exists until it is dropped.
 ///
 /// Make it, make the change, drop it (or [`Change::finish`] it), reply. Dropping publishes on every way out, also while
-/// unwinding: a change that failed may have changed something all the same. Should it be leaked, its slots stay busy,
-/// which is slower and never stale.
+/// unwinding: a change that failed may have changed something all the same. Should it be leaked, its slots stay busy
+/// until its worker's next change or the worker's end, which is slower and never stale.
+//
+// Small, and what it refers to stays where it is: moving more than this costs as much as announcing a slot.
 #[derive(Debug)]
 #[must_use = "dropping it at once publishes before the change"]
 pub struct Change<'a> {
-    marks: Marks<'a>,
+    seat: &'a dyn Seat,
+    pending: &'a mut Pending,
 }
 
+/// What a worker has to remember of its change in progress.
 #[derive(Debug)]
-enum Marks<'a> {
-    /// The slots that the change touches.
-    Some(Set<'a>),
-    /// Every slot: nobody knows what the change may touch.
-    All(Pass<'a>),
-}
-
-/// Marked slots, each with the word as announcing left it.
-#[derive(Debug)]
-struct Set<'a> {
-    words: Words<'a>,
-    line: Line<'a>,
+pub struct Pending {
     slots: SlotSet,
+    /// Each slot's word as announcing left it.
     announced: [SlotWord; MAX_CHANGE_SLOTS],
-    /// How many of the slots bear our mark.
+    /// How many of the slots bear the mark.
     marked: usize,
+    /// Every slot bears the mark instead: nobody knows what the change may touch.
+    everything: bool,
+}
+
+impl Default for Pending {
+    fn default() -> Self {
+        let announced = [SlotWord::UNTOUCHED; MAX_CHANGE_SLOTS];
+        Self { slots: SlotSet::EMPTY, announced, marked: 0, everything: false }
+    }
+}
+
+impl Pending {
+    /// Ends the worker's last change, if its [`Change`] was leaked.
+    #[inline]
+    pub(crate) fn end_leaked(&mut self, seat: &impl Seat) {
+        if self.marked != 0 || self.everything {
+            drop(Change { seat, pending: self });
+        }
+    }
 }
 
 impl<'a> Change<'a> {
-    /// Announces `slots` through `line`, which must have no other change in it.
-    pub(crate) fn announce(words: Words<'a>, line: Line<'a>, slots: SlotSet) -> Self {
-        let announced = [SlotWord::UNTOUCHED; MAX_CHANGE_SLOTS];
-        let mut set = Set { words, line, slots, announced, marked: 0 };
-        for (at, &slot) in slots.as_slice().iter().enumerate() {
-            set.announced[at] = line.mark(words, at, slot);
-            set.marked = at + 1;
+    /// Announces `slots`. If the worker's last change was leaked, it ends here.
+    #[inline]
+    pub(crate) fn announce(seat: &'a impl Seat, pending: &'a mut Pending, slots: SlotSet) -> Self {
+        pending.end_leaked(seat);
+        let (words, line) = (seat.words(), seat.line());
+        pending.slots = slots;
+        let Pending { slots, announced, marked, .. } = &mut *pending;
+        for ((at, &slot), announced) in slots.as_slice().iter().enumerate().zip(announced) {
+            *announced = line.mark(words, at, slot);
+            *marked = at + 1;
         }
         announce_fence();
-        Self { marks: Marks::Some(set) }
+        Self { seat, pending }
     }
 
-    /// A change that may touch anything, under a pass that has marked everything.
-    pub(crate) fn of_everything(pass: Pass<'a>) -> Self {
+    /// Announces on words of this process alone.
+    #[inline]
+    pub fn unrecorded(seat: &'a Unrecorded<'_>, pending: &'a mut Pending, slots: SlotSet) -> Self {
+        Self::announce(seat, pending, slots)
+    }
+
+    /// Announces everything: for a change of which nobody knows what it may touch. The seat has a record.
+    pub(crate) fn announce_everything(seat: &'a impl Seat, pending: &'a mut Pending) -> Self {
+        pending.end_leaked(seat);
+        if let Some(record) = seat.record() {
+            pending.everything = true;
+            pass::mark_all(seat.words(), record);
+        }
         announce_fence();
-        Self { marks: Marks::All(pass) }
+        Self { seat, pending }
     }
 
     /// Reads what the reply will say, then publishes. The result may vouch for what was read, for each slot on which
     /// this change was alone.
+    #[inline]
     pub fn finish<T>(self, read: impl FnOnce() -> T) -> (T, Published) {
         let value = read();
-        let published = match self.marks {
-            Marks::Some(mut set) => set.publish(),
-            Marks::All(pass) => {
-                drop(pass);
-                Published::NOTHING
-            }
-        };
+        let mut published = Published::NOTHING;
+        if !self.pending.everything {
+            published.slots = self.pending.slots;
+            let announced = self.pending.announced;
+            unmark(self.seat, self.pending, |at, word| {
+                if alone(announced[at], word) {
+                    published.words[at] = word;
+                }
+            });
+        }
+        if self.seat.words().is_lost() {
+            published = Published::NOTHING;
+        }
         (value, published)
     }
 
     /// Publishes. The same as dropping, for those who like to see it.
+    #[inline]
     pub fn publish(self) {
         drop(self);
     }
 }
 
-impl Set<'_> {
-    /// Takes the marks back, the last one first, and says which words a reply may carry.
-    fn publish(&mut self) -> Published {
-        let mut published = Published { slots: self.slots, ..Published::NOTHING };
-        while let Some(at) = self.marked.checked_sub(1) {
-            // Before the publish: should it not return, the mark is not taken back twice.
-            self.marked = at;
-            let slot = self.slots.as_slice()[at];
-            let word = self.line.unmark(self.words, at, slot);
-            if alone(self.announced[at], word) && !self.words.is_lost() {
-                published.words[at] = word;
-            }
-        }
-        published
-    }
-}
-
-impl Drop for Set<'_> {
+impl Drop for Change<'_> {
+    #[inline]
     fn drop(&mut self) {
         if crashed!() {
             return;
         }
-        self.publish();
+        if self.pending.everything {
+            unmark_everything(self.seat, self.pending);
+        }
+        unmark(self.seat, self.pending, |_, _| {});
+    }
+}
+
+/// Takes the marks back, the last one first, and tells the word that each publish left.
+#[inline]
+fn unmark(seat: &dyn Seat, pending: &mut Pending, mut tell: impl FnMut(usize, SlotWord)) {
+    if pending.marked == 0 {
+        return;
+    }
+    let (words, line) = (seat.words(), seat.line());
+    while let Some(at) = pending.marked.checked_sub(1) {
+        // Before the publish: should it not return, the mark is not taken back twice.
+        pending.marked = at;
+        let slot = pending.slots.as_slice()[at];
+        tell(at, line.unmark(words, at, slot));
+    }
+}
+
+/// Takes a mark from every slot.
+#[cold]
+fn unmark_everything(seat: &dyn Seat, pending: &mut Pending) {
+    pending.everything = false;
+    if let Some(record) = seat.record() {
+        pass::unmark_all(seat.words(), record);
     }
 }
 
 /// Whether nobody else's change or event touched the slot between announce and publish.
 ///
 /// The announce found the slot idle, and the publish found it as the announce had left it.
+#[inline]
 fn alone(announced: SlotWord, published: SlotWord) -> bool {
     let undisturbed = published == announced.published() && published.vouches();
     (announced.busy() == 1 && undisturbed) || (broken!(StampNotAlone) && published.vouches())

@@ -20,15 +20,31 @@ fn ledger() -> Vec<SharedU64> {
     (0..MAX_CHANGE_SLOTS).map(|_| SharedU64::new(FREE)).collect()
 }
 
-fn line(entries: &[SharedU64]) -> Line<'_> {
-    Line::new(entries, Incarnation::new(1).unwrap())
+/// A seat with a ledger.
+#[derive(Debug)]
+struct Desk<'a>(Words<'a>, &'a [SharedU64]);
+
+impl Seat for Desk<'_> {
+    fn words(&self) -> Words<'_> {
+        self.0
+    }
+
+    fn line(&self) -> Line<'_> {
+        Line::new(self.1, Incarnation::new(1).unwrap())
+    }
+
+    fn record(&self) -> Option<Record<'_>> {
+        None
+    }
 }
 
 #[test]
 fn slots_are_busy_while_the_change_lives_and_moved_afterwards() {
     let (slots, entries) = (table(4), ledger());
     let words = Words::new(&slots);
-    let change = Change::announce(words, line(&entries), [slot(0), slot(3), slot(0)].into());
+    let seat = Desk(words, &entries);
+    let mut pending = Pending::default();
+    let change = Change::announce(&seat, &mut pending, [slot(0), slot(3), slot(0)].into());
     assert_eq!([0, 1, 2, 3].map(|n| words.peek(slot(n)).busy()), [1, 0, 0, 1]);
     assert_eq!(Line::in_use(&entries), 2);
     change.publish();
@@ -41,8 +57,10 @@ fn slots_are_busy_while_the_change_lives_and_moved_afterwards() {
 fn a_change_publishes_while_unwinding() {
     let (slots, entries) = (table(1), ledger());
     let words = Words::new(&slots);
+    let seat = Desk(words, &entries);
     let unwound = catch_unwind(AssertUnwindSafe(|| {
-        let _change = Change::announce(words, line(&entries), [slot(0)].into());
+        let mut pending = Pending::default();
+        let _change = Change::announce(&seat, &mut pending, [slot(0)].into());
         std::panic::resume_unwind(Box::new(()));
     }));
     assert!(unwound.is_err());
@@ -54,8 +72,10 @@ fn a_change_publishes_while_unwinding() {
 fn a_change_publishes_when_the_last_read_unwinds() {
     let (slots, entries) = (table(1), ledger());
     let words = Words::new(&slots);
+    let seat = Desk(words, &entries);
     let unwound = catch_unwind(AssertUnwindSafe(|| {
-        let change = Change::announce(words, line(&entries), [slot(0)].into());
+        let mut pending = Pending::default();
+        let change = Change::announce(&seat, &mut pending, [slot(0)].into());
         change.finish(|| std::panic::resume_unwind(Box::new(())))
     }));
     assert!(unwound.is_err());
@@ -63,10 +83,26 @@ fn a_change_publishes_when_the_last_read_unwinds() {
 }
 
 #[test]
+fn a_leaked_change_ends_with_the_next_one() {
+    let (slots, entries) = (table(2), ledger());
+    let words = Words::new(&slots);
+    let seat = Desk(words, &entries);
+    let mut pending = Pending::default();
+    let leaked = Change::announce(&seat, &mut pending, [slot(0)].into());
+    std::mem::forget(leaked);
+    assert!(words.peek(slot(0)).is_busy());
+    assert_eq!(Line::in_use(&entries), 1, "a reaper would find it");
+    Change::announce(&seat, &mut pending, [slot(1)].into()).publish();
+    assert_eq!([0, 1].map(|n| words.peek(slot(n))), [START.swept(); 2]);
+}
+
+#[test]
 fn a_change_that_was_alone_vouches_for_what_it_read() {
     let slots = table(2);
     let words = Words::new(&slots);
-    let change = Change::announce(words, Line::unrecorded(), [slot(0), slot(1)].into());
+    let seat = Unrecorded(words);
+    let mut pending = Pending::default();
+    let change = Change::unrecorded(&seat, &mut pending, [slot(0), slot(1)].into());
     words.advance(slot(1));
     let (read, published) = change.finish(|| 42);
     assert_eq!(read, 42);
@@ -79,8 +115,11 @@ fn a_change_that_was_alone_vouches_for_what_it_read() {
 fn neither_of_two_changes_at_once_vouches() {
     let slots = table(1);
     let words = Words::new(&slots);
-    let first = Change::announce(words, Line::unrecorded(), [slot(0)].into());
-    let second = Change::announce(words, Line::unrecorded(), [slot(0)].into());
+    let seat = Unrecorded(words);
+    let mut pending_of_first = Pending::default();
+    let first = Change::unrecorded(&seat, &mut pending_of_first, [slot(0)].into());
+    let mut pending_of_second = Pending::default();
+    let second = Change::unrecorded(&seat, &mut pending_of_second, [slot(0)].into());
     let ((), first) = first.finish(|| ());
     let ((), second) = second.finish(|| ());
     assert_eq!(first.snapshot(slot(0)), Snapshot::NOT_COVERED);
@@ -90,7 +129,9 @@ fn neither_of_two_changes_at_once_vouches() {
 #[test]
 fn a_change_vouches_only_for_its_own_slots() {
     let slots = table(2);
-    let change = Change::announce(Words::new(&slots), Line::unrecorded(), [slot(0)].into());
+    let seat = Unrecorded(Words::new(&slots));
+    let mut pending = Pending::default();
+    let change = Change::unrecorded(&seat, &mut pending, [slot(0)].into());
     let ((), published) = change.finish(|| ());
     assert_eq!(published.snapshot(slot(1)), Snapshot::NOT_COVERED);
 }
@@ -98,7 +139,9 @@ fn a_change_vouches_only_for_its_own_slots() {
 #[test]
 fn a_wrap_to_zero_vouches_for_nothing() {
     let slots = [SharedU64::new(SlotWord::new((1 << 48) - 1, 0).0)];
-    let change = Change::announce(Words::new(&slots), Line::unrecorded(), [slot(0)].into());
+    let seat = Unrecorded(Words::new(&slots));
+    let mut pending = Pending::default();
+    let change = Change::unrecorded(&seat, &mut pending, [slot(0)].into());
     let ((), published) = change.finish(|| ());
     assert_eq!(published.snapshot(slot(0)), Snapshot::NOT_COVERED);
 }

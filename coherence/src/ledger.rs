@@ -105,6 +105,7 @@ impl<'a> Line<'a> {
     }
 
     /// Announces `slot` and records it in entry `at`.
+    #[inline]
     pub(crate) fn mark(self, words: Words<'_>, at: usize, slot: SlotIndex) -> SlotWord {
         // Relaxed: the announce behind it has release order, so it cannot come first.
         self.record(at, slot, State::Intent, Relaxed);
@@ -118,6 +119,7 @@ impl<'a> Line<'a> {
     }
 
     /// Publishes `slot`, which stands in entry `at`.
+    #[inline]
     pub(crate) fn unmark(self, words: Words<'_>, at: usize, slot: SlotIndex) -> SlotWord {
         crash_point!();
         // Relaxed: as in `mark`, the publish behind it has release order.
@@ -138,6 +140,7 @@ impl<'a> Line<'a> {
     }
 
     /// Frees entry `at`.
+    #[inline]
     pub(crate) fn clear(self, at: usize) {
         if let Some(word) = self.entries.get(at) {
             // Release: the slot was published before.
@@ -145,6 +148,7 @@ impl<'a> Line<'a> {
         }
     }
 
+    #[inline]
     fn record(self, at: usize, slot: SlotIndex, state: State, order: shm_layout::word::Ordering) {
         let entry = Entry { incarnation: self.incarnation, slot: slot.get(), state };
         if let Some(word) = self.entries.get(at) {

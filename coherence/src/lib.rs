@@ -53,7 +53,7 @@ mod sys;
 #[cfg(not(loom))]
 mod table;
 
-pub use change::{Change, Published};
+pub use change::{Change, Pending, Published, Unrecorded};
 pub use clock::Clock;
 #[cfg(not(loom))]
 pub use clock::SystemClock;

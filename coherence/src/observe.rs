@@ -20,6 +20,7 @@ impl<const N: usize> Observation<N> {
     /// slots. A slot with a change in progress gives [`Snapshot::NOT_COVERED`].
     ///
     /// When the read fails the snapshots vouch for the failure ("no such name"), or are dropped.
+    #[inline]
     pub fn then<T>(self, read: impl FnOnce() -> T) -> (T, [Snapshot; N]) {
         (read(), self.snapshots)
     }
@@ -27,6 +28,7 @@ impl<const N: usize> Observation<N> {
 
 impl Words<'_> {
     /// Reads the words of `slots`; what they cover must be read through [`Observation::then`].
+    #[inline]
     pub fn observe_all<const N: usize>(self, slots: [SlotIndex; N]) -> Observation<N> {
         let snapshots = slots.map(|slot| snapshot(slot, self.observe(slot)));
         observe_fence();
@@ -37,6 +39,7 @@ impl Words<'_> {
 }
 
 /// What may be said of a slot that was seen to have `word`.
+#[inline]
 fn snapshot(slot: SlotIndex, word: SlotWord) -> Snapshot {
     if word.vouches() || broken!(StampBusy) {
         Snapshot { slot: slot.get(), word: word.0 }

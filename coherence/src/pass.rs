@@ -1,4 +1,8 @@
 //! Marking every slot of a table, in a way that survives its maker.
+//!
+//! For what nobody can name the slots of: a name changed without its lock, a sweep that came too soon after the last.
+//! One *record* in the ledger says how far marking has got. It counts upwards while marking and downwards while taking
+//! back, so it always means the same: slots below it are marked, the slot at it is in doubt, those above are not.
 
 use shm_layout::SharedU64;
 use shm_layout::word::Ordering::Release;
@@ -6,17 +10,6 @@ use shm_layout::word::Ordering::Release;
 use crate::ledger::{Entry, FREE, Incarnation, State};
 use crate::slots::SlotIndex;
 use crate::words::Words;
-
-/// Every slot is busy for as long as this value lives.
-///
-/// For what nobody can name the slots of: a name changed without its lock, a sweep that came too soon after the last.
-/// One *record* in the ledger says how far marking has got. It counts upwards while marking and downwards while taking
-/// back, so it always means the same: slots below it are marked, the slot at it is in doubt, those above are not.
-#[derive(Debug)]
-pub(crate) struct Pass<'a> {
-    words: Words<'a>,
-    record: Record<'a>,
-}
 
 /// Where a worker notes how far its pass has got.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +37,7 @@ impl<'a> Record<'a> {
     }
 }
 
-/// Marks every slot; the caller's record must be free. For holding longer than a value can be kept.
+/// Marks every slot; the caller's record must be free.
 pub(crate) fn mark_all(words: Words<'_>, record: Record<'_>) {
     for slot in all(words) {
         record.note(slot.get());
@@ -69,22 +62,4 @@ pub(crate) fn unmark_all(words: Words<'_>, record: Record<'_>) {
 /// Every slot, in ascending order.
 fn all(words: Words<'_>) -> impl DoubleEndedIterator<Item = SlotIndex> {
     (shm_layout::FIRST_SLOT..words.end()).filter_map(SlotIndex::new)
-}
-
-impl<'a> Pass<'a> {
-    /// Marks every slot.
-    pub(crate) fn mark_all(words: Words<'a>, record: Record<'a>) -> Self {
-        let pass = Self { words, record };
-        mark_all(words, record);
-        pass
-    }
-}
-
-impl Drop for Pass<'_> {
-    fn drop(&mut self) {
-        if crashed!() {
-            return;
-        }
-        unmark_all(self.words, self.record);
-    }
 }

@@ -35,6 +35,7 @@ impl Region {
     }
 
     /// The region's words.
+    #[inline]
     pub(crate) fn words(&self) -> &[SharedU64] {
         #[allow(clippy::cast_ptr_alignment, reason = "a mapping begins at a page boundary")]
         let first = self.map.as_ptr().cast::<SharedU64>();
@@ -44,11 +45,13 @@ impl Region {
     }
 
     /// Not zero once pages of the file were gone when they were looked at.
+    #[inline]
     pub(crate) fn lost(&self) -> &SharedU64 {
         self.guard.lost()
     }
 
     /// Whether pages of the file were gone when they were looked at.
+    #[inline]
     pub(crate) fn is_lost(&self) -> bool {
         // Acquire: as `Guard::lost` says.
         self.lost().load(Acquire) != 0

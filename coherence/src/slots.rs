@@ -29,7 +29,8 @@ impl SlotIndex {
 
     /// Position among the slots, the header not counted.
     pub(crate) const fn position(self) -> usize {
-        (self.0.get() - FIRST_SLOT) as usize
+        // Never wraps: `new` has seen to that.
+        self.0.get().wrapping_sub(FIRST_SLOT) as usize
     }
 }
 
@@ -58,6 +59,7 @@ impl SlotSet {
 
     /// The slots, in ascending order.
     #[must_use]
+    #[inline]
     pub fn as_slice(&self) -> &[SlotIndex] {
         &self.slots[..self.len]
     }
@@ -69,23 +71,30 @@ impl SlotSet {
     }
 
     /// Puts `slot` in its place, unless it is there. The caller keeps the number of slots within the array.
+    #[inline]
     fn insert(&mut self, slot: SlotIndex) {
-        let at = self.as_slice().partition_point(|&s| s < slot);
-        if self.as_slice().get(at) != Some(&slot) {
-            self.slots.copy_within(at..self.len, at + 1);
-            self.slots[at] = slot;
-            self.len += 1;
+        if self.position(slot).is_some() {
+            return;
         }
+        let mut at = self.len;
+        while at > 0 && self.slots[at - 1] > slot {
+            self.slots[at] = self.slots[at - 1];
+            at -= 1;
+        }
+        self.slots[at] = slot;
+        self.len += 1;
     }
 }
 
 impl<const N: usize> From<[SlotIndex; N]> for SlotSet {
+    #[inline]
     fn from(slots: [SlotIndex; N]) -> Self {
         Self::from(slots.map(Some))
     }
 }
 
 impl<const N: usize> From<[Option<SlotIndex>; N]> for SlotSet {
+    #[inline]
     fn from(slots: [Option<SlotIndex>; N]) -> Self {
         const { assert!(N <= MAX_CHANGE_SLOTS, "more slots than a change may have") };
         let mut set = Self::EMPTY;

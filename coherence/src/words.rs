@@ -50,6 +50,7 @@ impl<'a> Words<'a> {
     }
 
     /// The word behind an index that was made for this table.
+    #[inline]
     fn word(self, slot: SlotIndex) -> &'a SharedU64 {
         &self.slots[slot.position()]
     }
@@ -71,6 +72,7 @@ impl<'a> Words<'a> {
     }
 
     /// One more change in progress. Follow the last of a set with [`announce_fence`].
+    #[inline]
     pub(crate) fn announce(self, slot: SlotIndex) -> SlotWord {
         if broken!(SkipAnnounce) {
             return self.peek(slot);
@@ -84,6 +86,7 @@ impl<'a> Words<'a> {
     }
 
     /// An announced change has ended: one fewer in progress, one more finished. Returns the word as it left it.
+    #[inline]
     pub(crate) fn publish(self, slot: SlotIndex) -> SlotWord {
         let step = |word: u64| {
             if broken!(PublishUnsticks) {
@@ -98,6 +101,7 @@ impl<'a> Words<'a> {
     }
 
     /// A change has been made that nobody announced (a host event, after the fact).
+    #[inline]
     pub fn advance(self, slot: SlotIndex) {
         self.word(slot).fetch_add(GENERATION_ONE, advance_order());
     }
@@ -113,6 +117,7 @@ impl<'a> Words<'a> {
     }
 
     /// Reads the word for an observation. Follow the last of a set with [`observe_fence`].
+    #[inline]
     pub(crate) fn observe(self, slot: SlotIndex) -> SlotWord {
         let word = self.word(slot);
         // Relaxed: the fence orders what is read next.
@@ -130,6 +135,7 @@ impl<'a> Words<'a> {
 }
 
 /// Release: an observer of the advanced word finds the change that the event told of.
+#[inline]
 fn advance_order() -> shm_layout::word::Ordering {
     if broken!(AdvanceRelaxed) { Relaxed } else { Release }
 }
@@ -138,6 +144,7 @@ fn advance_order() -> shm_layout::word::Ordering {
 ///
 /// Release half: whoever sees anything of the change sees the marks. Acquire half: what the changer reads from here on
 /// is no older than what its marks followed, which the "alone" rule rests on.
+#[inline]
 pub(crate) fn announce_fence() {
     if broken!(AnnounceFence) {
         return;
@@ -147,6 +154,7 @@ pub(crate) fn announce_fence() {
 
 /// Stands between an observation and the read that it vouches for: the read finds every change that the observed
 /// words have counted.
+#[inline]
 pub(crate) fn observe_fence() {
     if broken!(ObserveFence) {
         return;

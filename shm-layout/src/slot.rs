@@ -36,52 +36,76 @@ impl SlotWord {
     }
 
     /// Changes that have ended, modulo 2^48.
+    #[inline]
     #[must_use]
     pub const fn generation(self) -> u64 {
         self.0 >> BUSY_BITS
     }
 
     /// Changes in progress.
+    #[inline]
     #[must_use]
     pub const fn busy(self) -> u16 {
         (self.0 & BUSY_MASK) as u16
     }
 
     /// Whether a change is in progress: what is read now may be old in a moment, so ask the host and keep nothing.
+    #[inline]
     #[must_use]
     pub const fn is_busy(self) -> bool {
         self.busy() != 0
     }
 
     /// Whether the count has been given up; the slot stays busy until the table is rebuilt.
+    #[inline]
     #[must_use]
     pub const fn is_stuck(self) -> bool {
         self.0 & BUSY_MASK == BUSY_STUCK
     }
 
     /// Whether a reply may carry this word: nothing in progress, and the slot has been touched.
+    #[inline]
     #[must_use]
     pub const fn vouches(self) -> bool {
         !self.is_busy() && self.0 != Self::UNTOUCHED.0
     }
 
     /// The word after a change was announced: one more in progress.
+    #[inline]
     #[must_use]
     pub const fn announced(self) -> Self {
-        if self.is_stuck() { self } else { Self(self.0 + 1) }
+        if self.is_stuck() {
+            return rare(self);
+        }
+        // Never wraps: the busy bits are not all set.
+        Self(self.0.wrapping_add(1))
     }
 
     /// The word after an announced change has ended: one fewer in progress, one more finished.
+    #[inline]
     #[must_use]
     pub const fn published(self) -> Self {
-        if self.is_stuck() || !self.is_busy() { self.swept() } else { Self(self.swept().0 - 1) }
+        if self.is_stuck() || !self.is_busy() {
+            return rare(self.swept());
+        }
+        // One generation up and one mark down. A wrap is the generation's.
+        Self(self.0.wrapping_add(GENERATION_ONE - 1))
     }
 
     /// The word after a change that nobody announced (a host event, a sweep): one more finished.
+    #[inline]
     #[must_use]
     pub const fn swept(self) -> Self {
         Self(self.0.wrapping_add(GENERATION_ONE))
     }
+}
+
+/// Tells the compiler that a branch is hardly ever taken. A branch that is foreseen lets the processor go on before the
+/// word has arrived; a choice by arithmetic would not.
+#[cold]
+#[inline(never)]
+const fn rare(word: SlotWord) -> SlotWord {
+    word
 }
 
 #[cfg(test)]

@@ -230,6 +230,32 @@ fn workers_end_and_come_again() {
 }
 
 #[test]
+fn a_leaked_change_ends_with_its_worker() {
+    let f = Fixture::new();
+    let a = f.join();
+    let slot = inode(&a, 1).attr;
+    let mut worker = a.worker().unwrap();
+    std::mem::forget(worker.announce([slot].into()).unwrap());
+    assert_eq!((busy(&a, slot), a.changes_in_progress()), (1, 1));
+    drop(worker);
+    assert_eq!((busy(&a, slot), a.changes_in_progress()), (0, 0));
+}
+
+#[test]
+fn a_leaked_change_of_everything_ends_with_the_next_change() {
+    let f = Fixture::new();
+    let (a, b) = (f.join(), f.join());
+    let (entry, unrelated) = (name(&a, "n"), inode(&a, 99).attr);
+    let (mut wa, mut wb) = (a.worker().unwrap(), b.worker().unwrap());
+    let stuck = wa.lock_names([entry]);
+    std::mem::forget(wb.lock_names([entry]).announce([entry].into()).unwrap());
+    assert_eq!(busy(&b, unrelated), 1);
+    wb.announce([entry].into()).unwrap().publish();
+    assert_eq!(busy(&b, unrelated), 0);
+    drop(stuck);
+}
+
+#[test]
 fn a_lost_table_stamps_nothing_and_refuses_changes() {
     let f = Fixture::new();
     let a = f.join();

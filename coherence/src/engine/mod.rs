@@ -200,18 +200,22 @@ impl Engine {
     /// Whether the table is no longer to be trusted: its file was cut short, or there was no memory for it. Nothing is
     /// stamped then and no change is possible.
     #[must_use]
+    #[inline]
     pub fn is_lost(&self) -> bool {
         self.table.is_lost() || self.host.is_lost()
     }
 
+    #[inline]
     fn words(&self) -> Words<'_> {
         self.table.words()
     }
 
+    #[inline]
     fn own_row(&self) -> Row<'_> {
         self.host.row(self.row)
     }
 
+    #[inline]
     fn area(&self, worker: usize) -> WorkerArea<'_> {
         self.own_row().worker(worker)
     }

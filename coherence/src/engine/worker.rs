@@ -3,19 +3,50 @@
 use std::sync::Arc;
 
 use super::{Engine, Lingering, Overtaken};
-use crate::change::Change;
+use crate::change::{Change, Pending, Seat};
 use crate::holds::{Full, HoldKind};
-use crate::host::RowField;
+use crate::host::{RowField, WorkerArea};
+use crate::ledger::Line;
 use crate::limits::MAX_WORKERS;
 use crate::names::{Outcome, Owner};
-use crate::pass::Pass;
+use crate::pass::Record;
 use crate::slots::{SlotIndex, SlotSet};
+use crate::words::Words;
 
 /// The right to have one change in progress, and the place in the ledger where it stands. One for each thread.
 #[derive(Debug)]
 pub struct Worker {
+    seat: WorkerSeat,
+    pending: Pending,
+}
+
+#[derive(Debug)]
+struct WorkerSeat {
     engine: Arc<Engine>,
     index: usize,
+}
+
+impl WorkerSeat {
+    #[inline]
+    fn area(&self) -> WorkerArea<'_> {
+        self.engine.area(self.index)
+    }
+}
+
+impl Seat for WorkerSeat {
+    #[inline]
+    fn words(&self) -> Words<'_> {
+        self.engine.words()
+    }
+
+    #[inline]
+    fn line(&self) -> Line<'_> {
+        self.area().line(self.engine.who)
+    }
+
+    fn record(&self) -> Option<Record<'_>> {
+        Some(self.area().record(self.engine.who))
+    }
 }
 
 /// Every worker of the daemon is taken.
@@ -45,13 +76,13 @@ impl From<Full> for AnnounceError {
 
 impl Worker {
     pub(super) fn new(engine: Arc<Engine>, index: usize) -> Self {
-        Self { engine, index }
+        Self { seat: WorkerSeat { engine, index }, pending: Pending::default() }
     }
 
     /// The engine that it works for.
     #[must_use]
     pub fn engine(&self) -> &Arc<Engine> {
-        &self.engine
+        &self.seat.engine
     }
 
     /// Marks `slots` busy: the change may begin, and lasts until the result is dropped. For changes of names there is
@@ -59,8 +90,10 @@ impl Worker {
     ///
     /// # Errors
     /// [`AnnounceError`]; then the change must not be made.
+    #[inline]
     pub fn announce(&mut self, slots: SlotSet) -> Result<Change<'_>, AnnounceError> {
-        self.engine.announce(self.index, slots)
+        self.seat.area().count_change();
+        settle(&self.seat.engine, Change::announce(&self.seat, &mut self.pending, slots))
     }
 
     /// Locks the names with these entry slots, before what they mean is looked up.
@@ -70,7 +103,7 @@ impl Worker {
     /// anything meanwhile.
     pub fn lock_names<const N: usize>(&mut self, entries: [SlotIndex; N]) -> NameGuard<'_> {
         const { assert!(N <= MAX_NAMES, "no operation changes more names") };
-        let names = self.engine.names();
+        let names = self.seat.engine.names();
         let mut stripes = [None; MAX_NAMES];
         for (stripe, entry) in stripes.iter_mut().zip(entries) {
             *stripe = Some(names.stripe(entry));
@@ -92,37 +125,29 @@ impl Worker {
 
     fn owner(&self) -> Owner {
         Owner {
-            incarnation: self.engine.who,
-            row: self.engine.row as u16,
-            worker: self.index as u8,
+            incarnation: self.seat.engine.who,
+            row: self.seat.engine.row as u16,
+            worker: self.seat.index as u8,
         }
     }
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        self.engine.return_worker(self.index);
+        // The next worker with this line would write over what stands in it.
+        self.pending.end_leaked(&self.seat);
+        self.seat.engine.return_worker(self.seat.index);
     }
 }
 
+/// A change that was announced, unless the table is lost.
+#[inline]
+fn settle<'a>(engine: &Engine, change: Change<'a>) -> Result<Change<'a>, AnnounceError> {
+    // Asked afterwards: a mark on a page that is gone warns nobody.
+    if engine.is_lost() { Err(AnnounceError::Lost) } else { Ok(change) }
+}
+
 impl Engine {
-    fn announce(&self, worker: usize, slots: SlotSet) -> Result<Change<'_>, AnnounceError> {
-        let area = self.area(worker);
-        area.count_change();
-        let change = Change::announce(self.words(), area.line(self.who), slots);
-        // Asked afterwards: a mark on a page that is gone warns nobody.
-        if self.is_lost() { Err(AnnounceError::Lost) } else { Ok(change) }
-    }
-
-    /// Marks everything.
-    fn announce_all(&self, worker: usize) -> Result<Change<'_>, AnnounceError> {
-        self.table.back_all().map_err(AnnounceError::Memory)?;
-        let area = self.area(worker);
-        area.count_change();
-        let change = Change::of_everything(Pass::mark_all(self.words(), area.record(self.who)));
-        if self.is_lost() { Err(AnnounceError::Lost) } else { Ok(change) }
-    }
-
     /// Ends the lingering of slots whose names are in order again.
     pub(super) fn settle_lingering(&self) {
         self.lingering.lock().retain(|l| {
@@ -167,7 +192,7 @@ pub struct NameGuard<'w> {
 
 impl NameGuard<'_> {
     fn lock(&mut self, at: usize, stripe: usize) {
-        let (engine, me) = (&self.worker.engine, self.worker.owner());
+        let (engine, me) = (&self.worker.seat.engine, self.worker.owner());
         match engine.names().lock(stripe, me, &*engine.clock, &engine.registry()) {
             Outcome::Locked => self.locked[at] = Some(stripe),
             Outcome::Overdue(owner) => {
@@ -197,24 +222,27 @@ impl NameGuard<'_> {
     /// # Errors
     /// As for [`Worker::announce`].
     pub fn announce(&mut self, slots: SlotSet) -> Result<Change<'_>, AnnounceError> {
-        let worker = &*self.worker;
         if self.is_complete() {
-            return worker.engine.announce(worker.index, slots);
+            return self.worker.announce(slots);
         }
+        let Worker { seat, pending } = &mut *self.worker;
+        let engine = &seat.engine;
         for &stripe in self.overdue.iter().flatten() {
-            worker.engine.take_hold(&slots, HoldKind::Lingering)?;
-            let (worker, owner) = (worker.index, Overtaken::NotYetKnown);
-            self.worker.engine.lingering.lock().push(Lingering { worker, stripe, owner, slots });
+            engine.take_hold(&slots, HoldKind::Lingering)?;
+            let (worker, owner) = (seat.index, Overtaken::NotYetKnown);
+            engine.lingering.lock().push(Lingering { worker, stripe, owner, slots });
         }
-        worker.engine.announce_all(worker.index)
+        engine.table.back_all().map_err(AnnounceError::Memory)?;
+        seat.area().count_change();
+        settle(engine, Change::announce_everything(seat, pending))
     }
 }
 
 impl Drop for NameGuard<'_> {
     fn drop(&mut self) {
-        let (engine, me) = (&self.worker.engine, self.worker.owner());
+        let (engine, me) = (&self.worker.seat.engine, self.worker.owner());
         if !self.is_complete() {
-            engine.look_who_is_overtaken(self.worker.index);
+            engine.look_who_is_overtaken(self.worker.seat.index);
         }
         for &stripe in self.locked.iter().flatten() {
             engine.names().unlock(stripe, me, &*engine.clock);

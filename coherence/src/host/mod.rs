@@ -147,10 +147,12 @@ impl HostFile {
         &self.file
     }
 
+    #[inline]
     pub(crate) fn is_lost(&self) -> bool {
         self.region.is_lost()
     }
 
+    #[inline]
     fn words(&self) -> &[SharedU64] {
         self.region.words()
     }
@@ -199,6 +201,7 @@ impl HostFile {
     }
 
     /// Row `index`, which is below [`MAX_DAEMONS`].
+    #[inline]
     pub(crate) fn row(&self, index: usize) -> Row<'_> {
         let base = row_base(index);
         Row::new(&self.words()[base..base + ROW_WORDS])

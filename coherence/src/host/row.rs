@@ -48,6 +48,7 @@ pub(crate) struct WorkerArea<'a> {
 }
 
 impl<'a> Row<'a> {
+    #[inline]
     pub(crate) const fn new(words: &'a [SharedU64]) -> Self {
         Self { words }
     }
@@ -72,6 +73,7 @@ impl<'a> Row<'a> {
         self.get(RowField::ReapedOf) == who.get()
     }
 
+    #[inline]
     pub(crate) fn worker(self, index: usize) -> WorkerArea<'a> {
         let base = ROW_WORKERS + index * WORKER_WORDS;
         WorkerArea { words: &self.words[base..base + WORKER_WORDS] }
@@ -115,26 +117,31 @@ impl<'a> Row<'a> {
 
 impl<'a> WorkerArea<'a> {
     /// Its ledger entries.
+    #[inline]
     pub(crate) fn entries(self) -> &'a [SharedU64] {
         &self.words[..WORKER_ENTRIES]
     }
 
     /// Its ledger line in the hands of `who`.
+    #[inline]
     pub(crate) fn line(self, who: Incarnation) -> Line<'a> {
         Line::new(self.entries(), who)
     }
 
     /// Where it notes how far a pass over the whole table has got.
+    #[inline]
     pub(crate) fn pass(self) -> &'a SharedU64 {
         &self.words[WORKER_PASS]
     }
 
     /// That record in the hands of `who`.
+    #[inline]
     pub(crate) fn record(self, who: Incarnation) -> Record<'a> {
         Record::new(self.pass(), who)
     }
 
     /// Counts a change. The worker alone writes here.
+    #[inline]
     pub(crate) fn count_change(self) {
         let changes = &self.words[WORKER_CHANGES];
         // Relaxed, twice: a figure, of one writer.

@@ -6,8 +6,7 @@ use shm_layout::SlotWord;
 
 use super::Model;
 use super::kit::{Copy, File, News, START, World, promise, set, slot};
-use crate::change::Change;
-use crate::ledger::Line;
+use crate::change::{Change, Pending};
 use crate::mutation::Rule;
 use crate::slots::SlotSet;
 
@@ -71,7 +70,9 @@ pub(super) fn models() -> Vec<Model> {
 
 /// A daemon's change: announce, do, publish. In the order that the law forbids when that is the rule to break.
 fn change(world: &World, slots: SlotSet, act: impl FnOnce()) {
-    let change = Change::announce(world.words(), Line::unrecorded(), slots);
+    let mut pending = Pending::default();
+    let seat = world.plain_seat();
+    let change = Change::announce(&seat, &mut pending, slots);
     if broken!(PublishFirst) {
         change.publish();
         act();
@@ -159,7 +160,9 @@ fn own_stamp(_: u32) {
     let daemon = |mine: usize| {
         let (world, attributes) = (world.clone(), attributes.clone());
         move || {
-            let change = Change::announce(world.words(), Line::unrecorded(), set(0));
+            let mut pending = Pending::default();
+            let seat = world.plain_seat();
+            let change = Change::announce(&seat, &mut pending, set(0));
             attributes[mine].write(1);
             let (value, published) =
                 change.finish(|| attributes.iter().map(File::read).sum::<u64>());

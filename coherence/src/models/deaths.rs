@@ -8,10 +8,9 @@ use shm_layout::SlotWord;
 
 use super::Model;
 use super::kit::{News, START, World, incarnation, promise, set, slot};
-use crate::change::Change;
+use crate::change::{Change, Pending};
 use crate::ledger::Line;
 use crate::mutation::{Rule, die_after};
-use crate::pass::{Pass, Record};
 use crate::reap::Reaper;
 use crate::slots::SlotSet;
 
@@ -66,7 +65,9 @@ fn daemon(steps: u32, life: impl FnOnce()) {
 
 /// A change whose maker sees that its mark stands for as long as it makes it.
 fn live_change(world: &World, row: usize, life: u64) {
-    let change = Change::announce(world.words(), world.line(row, life), set(0));
+    let mut pending = Pending::default();
+    let seat = world.seat(row, life);
+    let change = Change::announce(&seat, &mut pending, set(0));
     let busy = world.words().peek(slot(0)).is_busy();
     promise(busy, "a live mark was taken back");
     change.publish();
@@ -74,7 +75,9 @@ fn live_change(world: &World, row: usize, life: u64) {
 
 /// Leaves what a daemon leaves that dies with its mark set.
 fn die_holding(world: &World, row: usize, life: u64, slots: SlotSet) {
-    std::mem::forget(Change::announce(world.words(), world.line(row, life), slots));
+    let mut pending = Pending::default();
+    let seat = world.seat(row, life);
+    std::mem::forget(Change::announce(&seat, &mut pending, slots));
 }
 
 fn two_reapers(_: u32) {
@@ -102,7 +105,8 @@ fn death(steps: u32) {
         let (world, gone) = (world.clone(), gone.clone());
         move || {
             daemon(steps, || {
-                Change::announce(world.words(), world.line(0, 1), set(0)).publish();
+                let mut pending = Pending::default();
+                Change::announce(&world.seat(0, 1), &mut pending, set(0)).publish();
             });
             gone.tell();
         }
@@ -115,7 +119,9 @@ fn death(steps: u32) {
         }
     };
     // The mark of a change in progress stands whatever is reaped meanwhile.
-    let change = Change::announce(world.words(), world.line(1, 2), set(0));
+    let mut pending = Pending::default();
+    let seat = world.seat(1, 2);
+    let change = Change::announce(&seat, &mut pending, set(0));
     let other_reaper = Arc::clone(&world);
     let reaped = gone.heard();
     if reaped {
@@ -186,7 +192,8 @@ fn next_life(_: u32) {
 fn dead_pass(steps: u32) {
     let world = World::new(&[START, START], 4);
     daemon(steps, || {
-        drop(Pass::mark_all(world.words(), Record::new(&world.passes[0], incarnation(1))));
+        let mut pending = Pending::default();
+        Change::announce_everything(&world.seat(0, 1), &mut pending).publish();
     });
     // This thread goes on as another daemon.
     die_after(u32::MAX);

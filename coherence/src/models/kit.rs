@@ -1,11 +1,15 @@
 //! What the models are made of.
 
+use std::fmt;
+
 use loom::sync::Arc;
 use loom::sync::atomic::AtomicU64;
 use loom::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use shm_layout::{FIRST_SLOT, SharedU64, SlotWord, Snapshot};
 
+use crate::change::{Seat, Unrecorded};
 use crate::ledger::{FREE, Incarnation, Leaks, Line};
+use crate::pass::Record;
 use crate::reap::Reaper;
 use crate::slots::{SlotIndex, SlotSet};
 use crate::words::Words;
@@ -54,6 +58,16 @@ impl World {
         Line::new(&self.lines[row], incarnation(life))
     }
 
+    /// Where the daemon of `row` sits, in its `life`.
+    pub(super) fn seat(&self, row: usize, life: u64) -> Desk<'_> {
+        Desk { world: self, row, life }
+    }
+
+    /// Where a daemon sits whose death nobody models.
+    pub(super) fn plain_seat(&self) -> Unrecorded<'_> {
+        Unrecorded(self.words())
+    }
+
     /// A reaper that is the daemon of `row`, in its `life`.
     pub(super) fn reaper(&self, row: usize, life: u64) -> Reaper<'_> {
         let leaks = Leaks::new(&self.leaks, &self.overflow);
@@ -63,6 +77,33 @@ impl World {
     /// Slots with marks that nobody will take back.
     pub(super) fn leaked(&self) -> Vec<u32> {
         Leaks::new(&self.leaks, &self.overflow).read(self.words()).0
+    }
+}
+
+/// A worker's place in a daemon of the model.
+pub(super) struct Desk<'a> {
+    world: &'a World,
+    row: usize,
+    life: u64,
+}
+
+impl fmt::Debug for Desk<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "worker of daemon {}, life {}", self.row, self.life)
+    }
+}
+
+impl Seat for Desk<'_> {
+    fn words(&self) -> Words<'_> {
+        self.world.words()
+    }
+
+    fn line(&self) -> Line<'_> {
+        self.world.line(self.row, self.life)
+    }
+
+    fn record(&self) -> Option<Record<'_>> {
+        Some(Record::new(&self.world.passes[self.row], incarnation(self.life)))
     }
 }
 

@@ -60,6 +60,7 @@ impl Guard {
 
     /// Not zero once a page of the range is gone. Load it with acquire order: the handler sets it on the thread that
     /// lost the page, before that thread goes on.
+    #[inline]
     pub(crate) fn lost(&self) -> &'static SharedU64 {
         &GUARDED[self.index].lost
     }

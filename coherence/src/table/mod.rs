@@ -84,12 +84,14 @@ impl Table {
     }
 
     /// The slots.
+    #[inline]
     pub(crate) fn words(&self) -> Words<'_> {
         let (_, slots) = self.region.words().split_at(FIRST_SLOT as usize);
         Words::of_file(slots, self.region.lost())
     }
 
     /// Whether pages of the table were gone when they were looked at.
+    #[inline]
     pub(crate) fn is_lost(&self) -> bool {
         self.region.is_lost()
     }
