@@ -23,9 +23,21 @@ pub fn samepaged() -> Result<PathBuf> {
 /// # Errors
 /// It does not compile, or the C library's static half (libc6-dev) is missing.
 pub fn guest_agent() -> Result<PathBuf> {
-    let package = ["rustc", "--release", "--package", "samepage-guest", "--bin", "samepage-guest"];
+    build_static("samepage-guest", "samepage-guest")
+}
+
+/// The recorder of histories, linked statically so that it runs in any guest.
+///
+/// # Errors
+/// As [`guest_agent`].
+pub fn recorder() -> Result<PathBuf> {
+    build_static("samepage-history", "samepage-recorder")
+}
+
+fn build_static(package: &str, program: &str) -> Result<PathBuf> {
+    let words = ["rustc", "--release", "--package", package, "--bin", program];
     let strip = ["--", "-C", "target-feature=+crt-static", "-C", "strip=symbols"];
-    build(&package, &strip)
+    build(&words, &strip)
 }
 
 /// Install a released program into the rig's store, with what `prepare` adds to the command, and

@@ -5,6 +5,7 @@
 //! with `cargo xtask test --long`.
 
 mod exercisers;
+mod histories;
 mod kernels;
 mod pjdfstest;
 mod power_cycles;

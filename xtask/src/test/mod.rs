@@ -62,6 +62,7 @@ fn prepare(arguments: &Arguments) -> Result<()> {
     artifact::fetch_defaults()?;
     artifact::fetch_for_tests()?;
     cargo::guest_agent()?;
+    cargo::recorder()?;
     cargo::samepaged()?;
     if arguments.daemon.as_ref().is_some_and(|daemon| daemon == "virtiofsd") {
         artifact::tools::virtiofsd()?;

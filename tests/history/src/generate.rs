@@ -1,0 +1,135 @@
+//! Random operations, the same for the same seed.
+
+use crate::op::{Call, DIRECTORIES, NAMES, Operation, Path, USER};
+
+/// Who runs the operations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// A guest that promises never to use what is stale.
+    Coherent,
+    /// A guest that may use stale names: it only does what can be told apart all the same.
+    Stock,
+}
+
+/// An endless source of operations.
+#[derive(Debug)]
+pub struct Generator {
+    random: fastrand::Rng,
+    role: Role,
+    last_value: u64,
+}
+
+/// How often each call is made, out of the sum of all.
+const WEIGHTS: &[(Call, u32)] = &[
+    (Call::Create, 6),
+    (Call::CreateOrTruncate, 2),
+    (Call::Mkdir, 2),
+    (Call::Symlink, 1),
+    (Call::Unlink, 10),
+    (Call::Rmdir, 5),
+    (Call::Rename, 5),
+    (Call::RenameNoReplace, 2),
+    (Call::Exchange, 2),
+    (Call::Link, 5),
+    (Call::Chmod, 3),
+    (Call::Chown, 2),
+    (Call::Truncate, 2),
+    (Call::Write, 4),
+    (Call::SetTime, 2),
+    (Call::SetXattr, 2),
+    (Call::Stat, 24),
+    (Call::Read, 12),
+    (Call::ReadLink, 3),
+    (Call::GetXattr, 3),
+    (Call::Access, 6),
+    (Call::List, 5),
+];
+
+/// Calls of a stock guest whose effect does not hang on what it believes a name to be, or whose
+/// outcome says which file it was.
+const FOR_STOCK: &[Call] = &[
+    Call::Create,
+    Call::CreateOrTruncate,
+    Call::Mkdir,
+    Call::Symlink,
+    Call::Unlink,
+    Call::Rmdir,
+    Call::Rename,
+    Call::RenameNoReplace,
+    Call::Truncate,
+    Call::Write,
+    Call::SetXattr,
+];
+
+impl Generator {
+    /// Operations for the thread with this log. Values that must be unlike any other hold its
+    /// number.
+    #[must_use]
+    pub fn new(seed: u64, log: u32, role: Role) -> Self {
+        let random =
+            fastrand::Rng::with_seed(seed.wrapping_mul(0x9e37_79b9).wrapping_add(log.into()));
+        Self { random, role, last_value: (u64::from(log) + 1) << 20 }
+    }
+
+    /// The next one.
+    pub fn operation(&mut self) -> Operation {
+        let call = self.call();
+        let path = self.path(call);
+        let mut to = path;
+        if call.has_second_path() {
+            to = self.name();
+        }
+        let value = self.value(call);
+        Operation { call, path, to, value }
+    }
+
+    fn call(&mut self) -> Call {
+        loop {
+            let sum = WEIGHTS.iter().map(|(_, weight)| weight).sum();
+            let mut left = self.random.u32(0..sum);
+            let chosen = WEIGHTS.iter().find(|(_, weight)| {
+                let here = left < *weight;
+                left = left.saturating_sub(*weight);
+                here
+            });
+            match chosen {
+                Some((call, _)) if self.role == Role::Coherent || FOR_STOCK.contains(call) => {
+                    return *call;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn name(&mut self) -> Path {
+        let (directory, name) = (self.random.u8(0..DIRECTORIES), self.random.u8(0..NAMES));
+        Path { directory, name, leaf: None }
+    }
+
+    /// Some paths go through a directory that may be renamed at any time. Those of a user without
+    /// rights, and those of a guest that may believe in old directories, do not.
+    fn path(&mut self, call: Call) -> Path {
+        let mut path = self.name();
+        let one_name = call.has_second_path()
+            || matches!(call, Call::Mkdir | Call::Rmdir | Call::Access | Call::List)
+            || self.role == Role::Stock;
+        if !one_name && self.random.u8(0..4) == 0 {
+            path.leaf = Some(self.random.u8(0..NAMES));
+        }
+        path
+    }
+
+    fn value(&mut self, call: Call) -> u64 {
+        match call {
+            Call::Chmod => self.random.u64(0..0o1000),
+            Call::Chown => [0, USER.into(), 1001, 1002][self.random.usize(0..4)],
+            Call::Truncate => [0, 3, 8, 8, 20, 64][self.random.usize(0..6)],
+            Call::Access => [4, 2, 6][self.random.usize(0..3)],
+            Call::Write | Call::Symlink | Call::SetTime | Call::SetXattr => {
+                self.last_value += 1;
+                self.last_value
+            }
+            _ => 0,
+        }
+    }
+}
