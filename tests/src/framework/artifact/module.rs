@@ -125,7 +125,9 @@ fn build_in(
     fault: Option<&str>,
     output: &Path,
 ) -> Result<()> {
-    const ENTER: &str = r#"mount --rbind /dev "$1/dev" && exec chroot "$@""#;
+    // objtool of 7.x looks into /proc.
+    const ENTER: &str =
+        r#"mount --rbind /dev "$1/dev" && mount --rbind /proc "$1/proc" && exec chroot "$@""#;
     let place = Scratch::new_in(&tree.join("build"))?;
     copy_sources(place.path())?;
     let inside = Path::new("/").join(place.path().strip_prefix(tree)?);
