@@ -4,6 +4,7 @@
 //! `SAMEPAGE_DAEMON` names another daemon to run them against. Tests that are marked `long` run
 //! with `cargo xtask test --long`.
 
+mod coherent;
 mod exercisers;
 mod histories;
 mod kernels;

@@ -1,0 +1,130 @@
+//! Tables that are none, or not whole. The guest says so in one line and works without.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
+
+use anyhow::Result;
+use samepage_tests::framework::artifact::kernel;
+
+use super::{assert_calm, driver_log, with_driver};
+
+const SIZE: usize = 1 << 16;
+const ABI: usize = 8;
+const HEADER_LEN: usize = 12;
+const ID: usize = 16;
+const WORDS: usize = 32;
+const UNUSED: usize = 40;
+
+/// A table that is right: nothing but its header.
+fn table() -> Vec<u8> {
+    let mut bytes = vec![0; SIZE];
+    bytes[..8].copy_from_slice(b"SAMEPAGE");
+    bytes[ABI] = 1;
+    bytes[HEADER_LEN..ID].copy_from_slice(&4096_u32.to_le_bytes());
+    bytes[ID..WORDS].copy_from_slice(b"not the daemon's");
+    bytes[WORDS..UNUSED].copy_from_slice(&(SIZE as u64 / 8).to_le_bytes());
+    bytes
+}
+
+/// That table with some bytes overwritten.
+fn with(at: usize, value: &[u8]) -> Vec<u8> {
+    let mut bytes = table();
+    bytes[at..at + value.len()].copy_from_slice(value);
+    bytes
+}
+
+/// Bytes without any order; the same in each run.
+fn noise() -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    (0..SIZE / 8).flat_map(|_| next().to_le_bytes()).collect()
+}
+
+/// What is shown to the guest, and what its log says of it; nothing about memory that is not ours.
+fn bad_tables() -> Vec<(&'static str, Vec<u8>, Option<&'static str>)> {
+    let words = |count: u64| with(WORDS, &count.to_le_bytes());
+    let mut magic_then_noise = noise();
+    magic_then_noise[..8].copy_from_slice(b"SAMEPAGE");
+    vec![
+        ("magic", with(0, b"SOMEPAGE"), None),
+        ("noise", noise(), None),
+        ("abi", with(ABI, &2_u32.to_le_bytes()), Some("unknown ABI version")),
+        ("header", with(HEADER_LEN, &8192_u32.to_le_bytes()), Some("wrong header length")),
+        ("id", with(ID, &[0; 16]), Some("no id")),
+        ("larger", words(SIZE as u64 / 4), Some("wrong number of words")),
+        ("odd", words(SIZE as u64 / 8 - 1), Some("wrong number of words")),
+        ("none", words(0), Some("wrong number of words")),
+        ("fields", with(UNUSED, &[1]), Some("unknown fields in the header")),
+        ("magic-then-noise", magic_then_noise, Some("unknown ABI version")),
+    ]
+}
+
+fn device(number: usize, file: &Path) -> [OsString; 4] {
+    let backend = format!(
+        "memory-backend-file,id=bad{number},size={SIZE},share=on,readonly=on,mem-path={}",
+        file.display()
+    );
+    let device = format!("ivshmem-plain,memdev=bad{number}");
+    ["-object".into(), backend.into(), "-device".into(), device.into()]
+}
+
+#[test]
+fn a_bad_table_is_one_line_in_the_log_and_the_share_works() -> Result<()> {
+    let place = tempfile::tempdir()?;
+    let mut arguments = Vec::new();
+    for (number, (name, bytes, _)) in bad_tables().into_iter().enumerate() {
+        let file = place.path().join(name);
+        fs::write(&file, bytes)?;
+        arguments.extend(device(number, &file));
+    }
+    let lab = with_driver(kernel::DEFAULT)?.qemu_args(arguments).boot()?;
+    let guest = &lab[0];
+    guest.sh("umount /mnt && insmod /driver/samepage.ko")?.ok()?;
+    guest.sh("/driver/mount.samepage share /mnt && echo hello > /mnt/greeting")?.ok()?;
+    assert_eq!(fs::read_to_string(lab.host("greeting"))?, "hello\n");
+
+    let log = driver_log(guest)?;
+    let refused: Vec<_> = log.iter().filter(|line| line.contains("refused")).collect();
+    let expected: Vec<_> = bad_tables().into_iter().filter_map(|(_, _, why)| why).collect();
+    assert_eq!(refused.len(), expected.len(), "{log:#?}");
+    for why in expected {
+        assert!(refused.iter().any(|line| line.ends_with(why)), "{why}: {log:#?}");
+    }
+    assert!(log.iter().any(|line| line.contains("caching by timeouts")), "{log:#?}");
+    assert!(!guest.sh("grep ' /mnt ' /proc/mounts")?.ok()?.text().contains("table="));
+
+    // Memory that was refused is free for whoever wants it, and for the next attempt.
+    guest.sh("umount /mnt && /driver/mount.samepage --release share && rmmod samepage")?.ok()?;
+    assert_eq!(guest.sh("grep samepage /proc/iomem || :")?.ok()?.text(), "");
+    assert_calm(guest)?;
+    lab.power_off()
+}
+
+#[test]
+fn a_table_that_the_daemon_does_not_know_is_not_used() -> Result<()> {
+    let place = tempfile::tempdir()?;
+    let file = place.path().join("table");
+    fs::write(&file, table())?;
+    let lab = with_driver(kernel::DEFAULT)?.qemu_args(device(0, &file)).boot()?;
+    let guest = &lab[0];
+    guest.sh("umount /mnt && insmod /driver/samepage.ko")?.ok()?;
+    guest.sh("/driver/mount.samepage share /mnt && echo hello > /mnt/greeting")?.ok()?;
+    let log = driver_log(guest)?;
+    assert!(log.iter().any(|line| line.contains("does not use the version table")), "{log:#?}");
+    assert!(!guest.sh("grep ' /mnt ' /proc/mounts")?.ok()?.text().contains("table="));
+
+    // Asking for another one finds none.
+    let other =
+        "umount /mnt; /driver/mount.samepage share /mnt -o table=00112233445566778899aabbccddeeff";
+    guest.sh(other)?.ok()?;
+    let log = driver_log(guest)?;
+    assert!(log.last().is_some_and(|line| line.contains("no version table")), "{log:#?}");
+    assert_calm(guest)?;
+    lab.power_off()
+}
