@@ -2,7 +2,7 @@
 
 use zerocopy::IntoBytes;
 
-use crate::abi::{Dirent, EntryOut};
+use crate::abi::{Dirent, EntryOut, Stamp};
 use crate::filesystem::Entry;
 
 /// Entries begin at multiples of this (`FUSE_DIRENT_ALIGN`).
@@ -81,20 +81,22 @@ impl<'a> DirBuffer<'a> {
 pub struct DirPlusBuffer<'a> {
     out: &'a mut Vec<u8>,
     size: usize,
+    stamped: bool,
 }
 
 impl<'a> DirPlusBuffer<'a> {
-    /// A listing of at most `size` bytes in `out`, which is emptied first.
+    /// A listing of at most `size` bytes in `out`, which is emptied first. `stamped`: with stamps.
     #[must_use]
-    pub fn new(out: &'a mut Vec<u8>, size: usize) -> Self {
+    pub fn new(out: &'a mut Vec<u8>, size: usize, stamped: bool) -> Self {
         out.clear();
-        Self { out, size }
+        Self { out, size, stamped }
     }
 
     /// Whether a name of `len` bytes fits: ask before looking it up, for a lookup that is not sent must be forgotten.
     #[must_use]
     pub fn fits(&self, len: usize) -> bool {
-        DirEntry::padded(size_of::<EntryOut>(), len) <= self.room()
+        let stamp = if self.stamped { size_of::<Stamp>() } else { 0 };
+        DirEntry::padded(size_of::<EntryOut>() + stamp, len) <= self.room()
     }
 
     /// Adds `entry` with its attributes, or with none (`nodeid` 0: the guest looks it up itself).
@@ -104,6 +106,9 @@ impl<'a> DirPlusBuffer<'a> {
         let fits = self.fits(entry.name.len());
         if fits {
             self.out.extend_from_slice(EntryOut::from(attributes).as_bytes());
+            if self.stamped {
+                self.out.extend_from_slice(attributes.stamp.as_bytes());
+            }
             entry.write(self.out);
         }
         fits

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use zerocopy::IntoBytes;
+
 use super::{DirBuffer, DirEntry, DirPlusBuffer};
-use crate::abi::Attr;
+use crate::abi::{Attr, Stamp};
 use crate::filesystem::Entry;
 
 fn entry(name: &[u8]) -> DirEntry<'_> {
@@ -41,13 +43,14 @@ fn padding_counts_when_an_entry_is_fitted_in() {
 #[test]
 fn a_plus_entry_has_its_attributes_before_it() {
     let mut bytes = Vec::new();
-    let mut listing = DirPlusBuffer::new(&mut bytes, 160);
+    let mut listing = DirPlusBuffer::new(&mut bytes, 160, false);
     let attributes = Entry {
         nodeid: 9,
         generation: 0,
         attr: Attr { ino: 7, ..Attr::default() },
         entry_ttl: Duration::from_millis(1500),
         attr_ttl: Duration::from_secs(2),
+        stamp: Stamp::default(),
     };
     assert!(listing.fits(8));
     assert!(!listing.fits(9));
@@ -65,7 +68,20 @@ fn a_plus_entry_has_its_attributes_before_it() {
 }
 
 #[test]
+fn a_stamp_stands_between_attributes_and_name() {
+    let mut bytes = Vec::new();
+    let mut listing = DirPlusBuffer::new(&mut bytes, 160 + 48, true);
+    let stamp = Stamp { slots: [600, 601, 602, 603], words: [1 << 16, 2 << 16, 3 << 16, 4 << 16] };
+    let attributes = Entry { nodeid: 9, stamp, ..Entry::negative(Duration::ZERO) };
+    assert!(listing.fits(8) && !listing.fits(9));
+    assert!(listing.push(&entry(b"abc"), &attributes));
+    assert_eq!(bytes.len(), 208);
+    assert_eq!(&bytes[128..176], stamp.as_bytes());
+    assert_eq!(bytes[176..184], 7u64.to_le_bytes(), "the name's inode number");
+}
+
+#[test]
 fn an_absurd_name_length_does_not_fit() {
     let mut bytes = Vec::new();
-    assert!(!DirPlusBuffer::new(&mut bytes, usize::MAX - 1).fits(usize::MAX));
+    assert!(!DirPlusBuffer::new(&mut bytes, usize::MAX - 1, true).fits(usize::MAX));
 }

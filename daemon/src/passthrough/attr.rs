@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use fuse::abi::{AttrFlags, InitFlags, Kstatfs};
+use fuse::abi::{AttrFlags, InitFlags, Kstatfs, Stamp};
 use fuse::filesystem::{Attributes, SetAttr, SetTime, StatxAttributes};
 use fuse::{Context, Handle, NodeId, errno};
 use rustix::fs::{
@@ -39,7 +39,11 @@ impl Passthrough {
         // The basic ones always: the guest's kernel refreshes its inode with them.
         let mask = StatxFlags::from_bits_retain(mask) & StatxFlags::BTIME | StatxFlags::BASIC_STATS;
         let stat = self.with_fd(node, handle, |fd| statx(fd, flags, mask))?;
-        Ok(StatxAttributes { statx: stat.fuse_statx(), ttl: self.config.attr_ttl() })
+        Ok(StatxAttributes {
+            statx: stat.fuse_statx(),
+            ttl: self.config.attr_ttl(),
+            stamp: Stamp::default(),
+        })
     }
 
     /// Each change is a system call of its own. The owner comes first, for changing it clears suid and sgid, which the
@@ -141,7 +145,8 @@ impl Passthrough {
     }
 
     fn attributes(&self, stat: &Stat) -> Attributes {
-        Attributes { attr: stat.attr(AttrFlags::empty()), ttl: self.config.attr_ttl() }
+        let attr = stat.attr(AttrFlags::empty());
+        Attributes { attr, ttl: self.config.attr_ttl(), stamp: Stamp::default() }
     }
 }
 

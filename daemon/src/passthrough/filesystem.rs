@@ -3,11 +3,11 @@
 use std::ffi::CStr;
 use std::io::Result;
 
-use fuse::abi::{InitFlags, Kstatfs};
+use fuse::abi::{InitFlags, Kstatfs, Stamp};
 use fuse::dirs::{DirBuffer, DirPlusBuffer};
 use fuse::filesystem::{
-    Attributes, CopyRange, Create, Entry, Ioctl, IoctlReply, Make, Open, Opened, Read, Release,
-    RemoveMapping, SetAttr, SetupMapping, StatxAttributes, Write, XattrReply,
+    Attributes, CopyRange, Create, Entry, Ioctl, IoctlReply, Make, Offer, Open, Opened, Read,
+    Release, RemoveMapping, SetAttr, SetupMapping, StatxAttributes, Write, Written, XattrReply,
 };
 use fuse::io::{DataSink, DataSource};
 use fuse::{Context, FileSystem, Handle, Mapper, NodeId, errno};
@@ -31,8 +31,8 @@ impl Passthrough {
 }
 
 impl FileSystem for Passthrough {
-    fn init(&self, offered: InitFlags) -> Result<InitFlags> {
-        self.do_init(offered)
+    fn init(&self, offer: &Offer) -> Result<InitFlags> {
+        self.do_init(offer.flags)
     }
 
     fn destroy(&self) {
@@ -115,9 +115,10 @@ impl FileSystem for Passthrough {
         from: (NodeId, &CStr),
         to: (NodeId, &CStr),
         flags: u32,
-    ) -> Result<()> {
+    ) -> Result<Stamp> {
         self.writable()?;
-        self.do_rename(from, to, flags)
+        self.do_rename(from, to, flags)?;
+        Ok(Stamp::default())
     }
 
     fn link(
@@ -175,9 +176,9 @@ impl FileSystem for Passthrough {
         handle: Handle,
         write: &Write,
         source: &mut dyn DataSource,
-    ) -> Result<usize> {
+    ) -> Result<Written> {
         self.writable()?;
-        self.do_write(node, handle, write, source)
+        self.do_write(node, handle, write, source).map(Written::from)
     }
 
     fn flush(&self, _: &Context, node: NodeId, handle: Handle, _lock_owner: u64) -> Result<()> {

@@ -38,6 +38,11 @@ impl FileHandle {
         }
     }
 
+    /// Its type and bytes.
+    pub(super) fn parts(&self) -> (i32, &[u8]) {
+        (self.kind, &self.bytes)
+    }
+
     /// As the system calls take it.
     pub(super) fn raw(&self) -> io::Result<RawFileHandle> {
         RawFileHandle::new(self.kind, &self.bytes).ok_or_else(|| errno::error(errno::EOVERFLOW))

@@ -12,6 +12,7 @@ use rustix::fs::OFlags;
 use super::descriptors::{Descriptor, Permit};
 use super::identity::{FileHandle, Identity, Name};
 use super::mounts::{self, Mount};
+use super::observer::Tag;
 use super::stat::FileType;
 
 /// An inode that the guest knows. About 200 bytes with its places in the store; a million of them is nothing special.
@@ -23,6 +24,8 @@ pub(super) struct Inode {
     /// `stx_dev`: two file systems can share a mount (btrfs subvolumes).
     pub(super) device: u64,
     pub(super) mount: Arc<Mount>,
+    /// The observer's.
+    pub(super) tag: Tag,
     /// How many times the guest was told of it and has not forgotten that yet.
     lookups: AtomicU64,
     slot: Mutex<Slot>,
@@ -76,13 +79,14 @@ impl Inode {
         nodeid: NodeId,
         identity: Identity,
         (file_type, device): (FileType, u64),
-        mount: Arc<Mount>,
+        (mount, tag): (Arc<Mount>, Tag),
         keep: Option<Descriptor>,
     ) -> Self {
         let hold = if keep.is_some() { Hold::Always } else { Hold::No };
         let slot = Slot { open: keep.map(Arc::new), hold, used: false };
         let lookups = AtomicU64::new(1);
-        Self { nodeid, identity, file_type, device, mount, lookups, slot: Mutex::new(slot) }
+        let slot = Mutex::new(slot);
+        Self { nodeid, identity, file_type, device, mount, tag, lookups, slot }
     }
 
     /// Counts one more lookup, unless all have been forgotten: then the inode is on its way out of the store.

@@ -19,6 +19,9 @@ const FS_IOC32_SETFLAGS: u32 = 0x4004_6602;
 const FS_IOC_FSGETXATTR: u32 = 0x801c_581f;
 const FS_IOC_FSSETXATTR: u32 = 0x401c_5820;
 
+/// `FS_CASEFOLD_FL`: names in the directory are compared without case.
+pub(crate) const CASEFOLD: IFlags = IFlags::from_bits_retain(0x4000_0000);
+
 impl Passthrough {
     /// The guest's kernel has checked who may set what.
     pub(super) fn do_ioctl(
@@ -37,8 +40,15 @@ impl Passthrough {
 }
 
 /// Whether the command changes something.
-pub(super) fn is_change(command: u32) -> bool {
+pub(crate) fn is_change(command: u32) -> bool {
     matches!(command, FS_IOC_SETFLAGS | FS_IOC32_SETFLAGS | FS_IOC_FSSETXATTR)
+}
+
+/// Whether it is asked that names in a directory be compared without case.
+pub(crate) fn folds_case(ioctl: &Ioctl<'_>) -> bool {
+    let sets_flags = matches!(ioctl.cmd, FS_IOC_SETFLAGS | FS_IOC32_SETFLAGS);
+    let folds = |bytes| u32::from_ne_bytes(bytes) & CASEFOLD.bits() != 0;
+    sets_flags && input(ioctl).is_ok_and(folds)
 }
 
 fn run(file: BorrowedFd<'_>, ioctl: &Ioctl<'_>) -> io::Result<Vec<u8>> {

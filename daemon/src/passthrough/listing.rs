@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fuse::abi::Stamp;
 use fuse::dirs::{DirBuffer, DirEntry, DirPlusBuffer};
 use fuse::filesystem::Entry;
 use fuse::{Handle, NodeId, errno};
@@ -53,8 +54,13 @@ impl Passthrough {
         let attributes = if entry.is_dot() {
             unknown()
         } else {
+            let observer = self.observer.as_deref();
+            let name = observer.map(|observer| observer.name(parent.tag, entry.name.to_bytes()));
             match self.lookup_below(parent, entry.name) {
-                Ok(attributes) => attributes,
+                Ok(attributes) => match name {
+                    Some(name) => Entry { stamp: with_name(attributes.stamp, &name), ..attributes },
+                    None => attributes,
+                },
                 // It went while we were reading.
                 Err(error) if error.raw_os_error() == Some(errno::ENOENT) => return true,
                 // The guest learns why when it asks.
@@ -67,6 +73,13 @@ impl Passthrough {
         }
         pushed
     }
+}
+
+/// What vouches for an inode, and for the name that led to it.
+fn with_name(mut stamp: Stamp, name: &Stamp) -> Stamp {
+    (stamp.slots[Stamp::ENTRY], stamp.words[Stamp::ENTRY]) =
+        (name.slots[Stamp::ENTRY], name.words[Stamp::ENTRY]);
+    stamp
 }
 
 fn guest_entry<'a>(entry: &HostEntry<'a>) -> DirEntry<'a> {

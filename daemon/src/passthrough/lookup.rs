@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-use fuse::abi::{AttrFlags, InitFlags};
+use fuse::abi::{AttrFlags, InitFlags, Stamp};
 use fuse::filesystem::Entry;
 use fuse::{NodeId, errno};
 use rustix::fs::{Mode, OFlags};
@@ -14,8 +14,9 @@ use super::descriptors::Descriptor;
 use super::identity::{Identity, Name};
 use super::inode::Inode;
 use super::mounts::{self, Mount};
+use super::observer::Tag;
 use super::stat::{FileType, Stat, stat};
-use super::{Passthrough, open_beneath};
+use super::{Passthrough, open_beneath, tags};
 
 impl Passthrough {
     pub(super) fn do_lookup(&self, parent: NodeId, name: &CStr) -> io::Result<Entry> {
@@ -36,8 +37,8 @@ impl Passthrough {
 
     /// The entry for an inode found in `parent`. Counts a lookup.
     pub(super) fn entry(&self, parent: &Inode, found: Found<'_>) -> io::Result<Entry> {
-        let stat = stat(&found)?;
-        let inode = self.intern(parent, found, &stat)?;
+        let mut stat = stat(&found)?;
+        let (inode, stamp) = self.intern(parent, found, &mut stat)?;
         let mut flags = AttrFlags::empty();
         let elsewhere = inode.mount.id() != parent.mount.id() || inode.device != parent.device;
         if elsewhere
@@ -46,20 +47,37 @@ impl Passthrough {
         {
             flags |= AttrFlags::SUBMOUNT;
         }
-        Ok(self.entry_from(inode.nodeid, &stat, flags))
+        Ok(Entry { stamp, ..self.entry_from(inode.nodeid, &stat, flags) })
     }
 
-    /// The inode that was found, with one more lookup counted.
-    fn intern(&self, parent: &Inode, found: Found<'_>, stat: &Stat) -> io::Result<Arc<Inode>> {
+    /// The inode that was found, with one more lookup counted, and what vouches for `stat`.
+    fn intern(
+        &self,
+        parent: &Inode,
+        found: Found<'_>,
+        stat: &mut Stat,
+    ) -> io::Result<(Arc<Inode>, Stamp)> {
         let mount = self.mount(parent, found.as_fd(), stat)?;
         let identity = mount.identify(found.as_fd(), stat)?;
         let by_handle = matches!(identity.name, Name::Handle(_));
-        let inode = match self.inodes.claim(&identity) {
+        let known = self.inodes.claim(&identity);
+        let tag = match &known {
+            Some(inode) => inode.tag,
+            None => tags::of(self.observer.as_deref(), found.as_fd(), &identity, stat),
+        };
+        let stamp = self.vouched(tag, &found, stat).inspect_err(|_| {
+            if let Some(inode) = &known {
+                self.inodes.forget(inode.nodeid, 1);
+            }
+        })?;
+        let mount = (mount, tag);
+        let inode = match known {
             Some(known) => known,
             None if by_handle => self.inodes.insert(self.fresh(identity, stat, mount, None)),
             None => {
                 let descriptor = Descriptor::new(found.into_path()?, self.descriptors.take()?);
-                return Ok(self.inodes.insert(self.fresh(identity, stat, mount, Some(descriptor))));
+                let fresh = self.fresh(identity, stat, mount, Some(descriptor));
+                return Ok((self.inodes.insert(fresh), stamp));
             }
         };
         if let (Found::Path(fd), FileType::Directory) = (found, inode.file_type)
@@ -69,21 +87,37 @@ impl Passthrough {
             // What is looked up in it next will want it.
             self.descriptors.cache(&inode, fd);
         }
-        Ok(inode)
+        Ok((inode, stamp))
+    }
+
+    /// What vouches for the attributes of what was found. They are read once more for that: which inode it is was not
+    /// known before the first time.
+    fn vouched(&self, tag: Tag, found: &Found<'_>, attributes: &mut Stat) -> io::Result<Stamp> {
+        let observer = self.observer.as_deref();
+        let Some(stamp) = observer.and_then(|observer| observer.attributes(tag)) else {
+            return Ok(Stamp::default());
+        };
+        *attributes = stat(found)?;
+        Ok(stamp)
     }
 
     fn fresh(
         &self,
         identity: Identity,
         stat: &Stat,
-        mount: Arc<Mount>,
+        mount: (Arc<Mount>, Tag),
         keep: Option<Descriptor>,
     ) -> Inode {
         let kind = (stat.file_type(), stat.device());
         Inode::new(self.inodes.fresh_id(), identity, kind, mount, keep)
     }
 
-    fn mount(&self, parent: &Inode, fd: BorrowedFd<'_>, stat: &Stat) -> io::Result<Arc<Mount>> {
+    pub(super) fn mount(
+        &self,
+        parent: &Inode,
+        fd: BorrowedFd<'_>,
+        stat: &Stat,
+    ) -> io::Result<Arc<Mount>> {
         if mounts::mount_id(stat)? == parent.mount.id() {
             return Ok(Arc::clone(&parent.mount));
         }
@@ -119,6 +153,7 @@ impl Passthrough {
             attr: stat.attr(flags),
             entry_ttl: self.config.entry_ttl(),
             attr_ttl: self.config.attr_ttl(),
+            stamp: Stamp::default(),
         }
     }
 }

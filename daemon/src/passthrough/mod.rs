@@ -6,6 +6,7 @@
 //! inodes      node id ◀─▶ inode ◀─▶ what the host calls it (identity), lookup counts
 //! handles     open files and directories
 //! descriptors how many may be open; a cache of those for inodes that are remembered by file handle
+//! observer    who vouches for replies, asked before the host is
 //! mounts      the file systems below the shared directory
 //! credentials acting for a guest's user: guards around a single system call
 //! thread      what a serving thread has of its own
@@ -33,15 +34,17 @@ mod handles;
 mod identity;
 mod inode;
 mod inodes;
-mod ioctl;
+pub(crate) mod ioctl;
 mod listing;
 mod lookup;
 mod mapping;
 mod mounts;
 mod names;
+mod observer;
 mod open;
 mod session;
 mod stat;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod thread;
@@ -56,7 +59,10 @@ use rustix::fs::{Mode, OFlags, ResolveFlags};
 
 pub use config::{CachePolicy, Config, InodeFileHandles, Negotiation};
 pub use error::StartError;
+pub(crate) use mounts::reopen;
+pub use observer::{HostInode, Observer, Tag};
 pub use thread::prepare_thread;
+pub(crate) use xattr::is_permission_xattr;
 
 use descriptors::{Descriptor, Descriptors};
 use handles::Handles;
@@ -75,6 +81,7 @@ pub struct Passthrough {
     mounts: Mounts,
     descriptors: Descriptors,
     session: Session,
+    observer: Option<Arc<dyn Observer>>,
 }
 
 impl Passthrough {
@@ -83,18 +90,36 @@ impl Passthrough {
     /// # Errors
     /// [`StartError`] names what is wrong and what to do about it.
     pub fn new(config: Config) -> Result<Self, StartError> {
+        Self::observed(config, None)
+    }
+
+    /// As [`Self::new`], with somebody who vouches for replies.
+    ///
+    /// # Errors
+    /// As for [`Self::new`].
+    pub fn observed(
+        config: Config,
+        observer: Option<Arc<dyn Observer>>,
+    ) -> Result<Self, StartError> {
         thread::proc_self_fd().map_err(StartError::Proc)?;
         let mounts = Mounts::new(config.inode_file_handles);
         let descriptors = Descriptors::new(config.max_descriptors);
-        let root = open_root(&config, &mounts, &descriptors)?;
+        let root = open_root(&config, &mounts, &descriptors, observer.as_deref())?;
         Ok(Self {
             inodes: Inodes::new(Arc::new(root)),
             handles: Handles::new(),
             session: Session::default(),
+            observer,
             config,
             mounts,
             descriptors,
         })
+    }
+
+    /// How long a guest may trust names, unless told otherwise.
+    #[must_use]
+    pub fn entry_ttl(&self) -> std::time::Duration {
+        self.config.entry_ttl()
     }
 
     /// # Errors
@@ -114,6 +139,7 @@ fn open_root(
     config: &Config,
     mounts: &Mounts,
     descriptors: &Descriptors,
+    observer: Option<&dyn Observer>,
 ) -> Result<Inode, StartError> {
     let path = || config.shared_dir.clone();
     let examine = |source| StartError::Examine { path: path(), source };
@@ -130,9 +156,10 @@ fn open_root(
     let handles = |source| StartError::FileHandles { path: path(), source };
     let mount = mounts.of(fd.as_fd(), &stat).map_err(handles)?;
     let identity = mount.identify(fd.as_fd(), &stat).map_err(examine)?;
+    let tag = tags::of(observer, fd.as_fd(), &identity, &stat);
     let descriptor = Descriptor::new(fd, descriptors.take().map_err(examine)?);
     let kind = (stat.file_type(), stat.device());
-    Ok(Inode::new(NodeId::ROOT, identity, kind, mount, Some(descriptor)))
+    Ok(Inode::new(NodeId::ROOT, identity, kind, (mount, tag), Some(descriptor)))
 }
 
 /// Opens `name`, one component, in `dir`. No link is followed and nothing above `dir` is reached, whatever `name` says.

@@ -177,7 +177,7 @@ fn probe(fd: BorrowedFd<'_>, stat: &Stat, mode: InodeFileHandles) -> io::Result<
 ///
 /// # Errors
 /// What `open(2)` answers.
-pub(super) fn reopen(fd: impl AsFd, flags: OFlags) -> io::Result<OwnedFd> {
+pub(crate) fn reopen(fd: impl AsFd, flags: OFlags) -> io::Result<OwnedFd> {
     let link = rustix::path::DecInt::from_fd(fd);
     let flags = flags | OFlags::CLOEXEC;
     Ok(rustix::fs::openat(thread::proc_self_fd()?, link.as_c_str(), flags, Mode::empty())?)

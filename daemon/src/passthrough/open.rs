@@ -47,7 +47,7 @@ impl Passthrough {
             }
             CachePolicy::Auto | CachePolicy::Never => OpenReplyFlags::empty(),
         };
-        Ok(Opened { handle, flags })
+        Ok(Opened { handle, flags, ..Opened::default() })
     }
 
     /// Enters an open file.
@@ -58,7 +58,7 @@ impl Passthrough {
         // Nothing can be waiting to be flushed: that saves a request for each file that is only read.
         reply.set(OpenReplyFlags::NOFLUSH, flags & OFlags::RWMODE == OFlags::RDONLY);
         let handle = self.handles.insert(OpenFile::file(node, file));
-        Opened { handle: Some(handle), flags: reply }
+        Opened { handle: Some(handle), flags: reply, ..Opened::default() }
     }
 
     /// What the guest's `open(2)` flags mean on the host.

@@ -21,6 +21,7 @@ use super::{Passthrough, prepare_thread};
 
 const ACL_ACCESS: &CStr = c"system.posix_acl_access";
 const ACL_DEFAULT: &CStr = c"system.posix_acl_default";
+const CAPABILITY: &CStr = c"security.capability";
 
 /// The kernel's limit for values and for lists of names (`XATTR_SIZE_MAX`, `XATTR_LIST_MAX`).
 const MAX_SIZE: usize = 65_536;
@@ -123,6 +124,11 @@ pub(super) fn set(fd: BorrowedFd<'_>, name: &CStr, value: &[u8], flags: u32) -> 
 fn link(fd: BorrowedFd<'_>) -> io::Result<DecInt> {
     prepare_thread()?;
     Ok(DecInt::from_fd(fd))
+}
+
+/// Whether an attribute has a say in who may do what: ACLs, and the capabilities that a program gets.
+pub(crate) fn is_permission_xattr(name: &CStr) -> bool {
+    is_acl(name.to_bytes()) || name == CAPABILITY
 }
 
 fn is_acl(name: &[u8]) -> bool {

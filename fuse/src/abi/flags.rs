@@ -92,6 +92,8 @@ bitflags! {
         const OVER_IO_URING = 1 << 41;
         /// Requests time out.
         const REQUEST_TIMEOUT = 1 << 42;
+        /// Samepage: replies carry stamps of the version table that INIT names (docs/protocol.md, sections 4 and 5).
+        const VERSION_TABLE = 1 << 62;
     }
 
     /// `open_flags` of OPEN, OPENDIR and CREATE replies.

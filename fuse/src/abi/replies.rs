@@ -66,8 +66,24 @@ wire! {
     /// `struct fuse_lseek_out`.
     LseekOut: 8 { offset: u64 }
 
+    /// Samepage's stamp: which slots of the version table vouch for a reply, and their words (docs/protocol.md,
+    /// section 5). Slot 0: nothing vouches. Follows the fixed part of replies once
+    /// [`super::InitFlags::VERSION_TABLE`] is agreed on.
+    Stamp: 48 { slots: [u32; 4], words: [u64; 4] }
+
     /// `struct fuse_dirent`, without the name that follows it.
     Dirent: 24 { ino: u64, off: u64, namelen: u32, kind: u32 }
+}
+
+impl Stamp {
+    /// Place of the slot that covers a name.
+    pub const ENTRY: usize = 0;
+    /// Place of the slot that covers what a path walk needs.
+    pub const PERM: usize = 1;
+    /// Place of the slot that covers attributes.
+    pub const ATTR: usize = 2;
+    /// Place of the slot that covers file contents.
+    pub const DATA: usize = 3;
 }
 
 impl From<&Entry> for EntryOut {

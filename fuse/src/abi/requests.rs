@@ -3,14 +3,16 @@
 use super::structs::wire;
 
 wire! {
-    /// `struct fuse_init_in`. Guests before 7.36 send only the first 16 bytes ([`InitIn::SHORT`]).
+    /// `struct fuse_init_in`. Guests before 7.36 send only the first 16 bytes ([`InitIn::SHORT`]). `table_id`, upstream
+    /// the end of `unused`, goes with [`super::InitFlags::VERSION_TABLE`].
     InitIn: 64 {
         major: u32,
         minor: u32,
         max_readahead: u32,
         flags: u32,
         flags2: u32,
-        unused: [u32; 11],
+        unused: [u32; 7],
+        table_id: [u8; 16],
     }
 
     /// `struct fuse_forget_in`.

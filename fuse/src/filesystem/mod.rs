@@ -5,7 +5,7 @@ mod types;
 use std::ffi::CStr;
 use std::io;
 
-use crate::abi::{InitFlags, Kstatfs};
+use crate::abi::{InitFlags, Kstatfs, Stamp};
 use crate::dirs::{DirBuffer, DirPlusBuffer};
 use crate::errno;
 use crate::ids::{Context, Handle, NodeId};
@@ -27,9 +27,9 @@ fn unsupported<T>() -> Result<T> {
 /// Methods run on several threads at once.
 #[allow(unused_variables, clippy::missing_errors_doc)]
 pub trait FileSystem: Send + Sync {
-    /// The guest mounts. `offered` is what its kernel can do; the answer is what of it is wanted.
+    /// The guest mounts. `offer` is what its kernel can do; the answer is what of it is wanted.
     /// A new INIT without a DESTROY before it (a guest that was killed) must find a clean slate.
-    fn init(&self, offered: InitFlags) -> Result<InitFlags> {
+    fn init(&self, offer: &Offer) -> Result<InitFlags> {
         Ok(InitFlags::empty())
     }
 
@@ -109,14 +109,14 @@ pub trait FileSystem: Send + Sync {
         unsupported()
     }
 
-    /// Renames. `flags` are `renameat2(2)`'s.
+    /// Renames. `flags` are `renameat2(2)`'s. The answer vouches for the new name.
     fn rename(
         &self,
         ctx: &Context,
         from: (NodeId, &CStr),
         to: (NodeId, &CStr),
         flags: u32,
-    ) -> Result<()> {
+    ) -> Result<Stamp> {
         unsupported()
     }
 
@@ -169,7 +169,7 @@ pub trait FileSystem: Send + Sync {
         unsupported()
     }
 
-    /// Writes from `source`; returns how many bytes were written.
+    /// Writes from `source`.
     fn write(
         &self,
         ctx: &Context,
@@ -177,7 +177,7 @@ pub trait FileSystem: Send + Sync {
         handle: Handle,
         write: &Write,
         source: &mut dyn DataSource,
-    ) -> Result<usize> {
+    ) -> Result<Written> {
         unsupported()
     }
 

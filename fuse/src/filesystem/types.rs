@@ -3,8 +3,23 @@
 use std::ffi::CStr;
 use std::time::Duration;
 
-use crate::abi::{Attr, OpenReplyFlags, Statx};
+use crate::abi::{Attr, InitFlags, OpenReplyFlags, Stamp, Statx};
 use crate::ids::{Handle, NodeId};
+
+/// What the guest's kernel offers in INIT.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Offer {
+    /// What it can do.
+    pub flags: InitFlags,
+    /// The version table that it has mapped; means something with [`InitFlags::VERSION_TABLE`].
+    pub table_id: [u8; 16],
+}
+
+impl From<InitFlags> for Offer {
+    fn from(flags: InitFlags) -> Self {
+        Self { flags, table_id: [0; 16] }
+    }
+}
 
 /// What LOOKUP and the creating operations answer: an inode under a name.
 ///
@@ -21,6 +36,8 @@ pub struct Entry {
     pub entry_ttl: Duration,
     /// How long the guest may trust the attributes.
     pub attr_ttl: Duration,
+    /// What vouches for name and attributes, for guests that look at a version table.
+    pub stamp: Stamp,
 }
 
 impl Entry {
@@ -33,6 +50,7 @@ impl Entry {
             attr: Attr::default(),
             entry_ttl: ttl,
             attr_ttl: Duration::ZERO,
+            stamp: Stamp::default(),
         }
     }
 }
@@ -44,6 +62,8 @@ pub struct Opened {
     pub handle: Option<Handle>,
     /// What the guest shall do with its caches.
     pub flags: OpenReplyFlags,
+    /// What vouches for the listing of a directory that was opened. OPEN's reply has no stamp.
+    pub stamp: Stamp,
 }
 
 /// Attributes with their lifetime: the answer to GETATTR and SETATTR.
@@ -53,6 +73,8 @@ pub struct Attributes {
     pub attr: Attr,
     /// How long the guest may trust them.
     pub ttl: Duration,
+    /// What vouches for them.
+    pub stamp: Stamp,
 }
 
 /// Extended attributes of an inode, with their lifetime: the answer to STATX.
@@ -62,6 +84,23 @@ pub struct StatxAttributes {
     pub statx: Statx,
     /// How long the guest may trust them.
     pub ttl: Duration,
+    /// What vouches for them.
+    pub stamp: Stamp,
+}
+
+/// The answer to WRITE.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Bytes that were written.
+    pub size: usize,
+    /// The words as the write has left them: a guest that held the ones before needs not drop its own pages.
+    pub stamp: Stamp,
+}
+
+impl From<usize> for Written {
+    fn from(size: usize) -> Self {
+        Self { size, stamp: Stamp::default() }
+    }
 }
 
 /// A time that SETATTR sets.

@@ -2,7 +2,7 @@
 
 use crate::abi::{
     AttrOut, CopyFileRangeOut, EntryOut, GetxattrOut, InHeader, IoctlOut, Kstatfs, LseekOut,
-    OpenOut, StatxOut, WriteOut,
+    OpenOut, Stamp, StatxOut, WriteOut,
 };
 use crate::decode::{self, Operation, XATTR_MAX};
 use crate::dirs::{DirBuffer, DirPlusBuffer};
@@ -50,14 +50,14 @@ impl<F: FileSystem> Server<F> {
         use Operation as Op;
         let Exchange { request, reply, mapper } = exchange;
         // Before the call, not after it: nothing may be created, and no lookup counted, that cannot be reported.
-        reply.require(least_body(&operation))?;
+        reply.require(least_body(&operation, reply.stamped()))?;
         let (fs, Caller { ctx, node }) = (&self.fs, caller);
         let node = *node;
         match operation {
             Op::Lookup(name) => reply.entry(&fs.lookup(ctx, node, name)?),
             Op::Getattr(handle) => reply.attributes(&fs.getattr(ctx, node, handle)?),
             Op::Statx { handle, flags, mask } => {
-                reply.put(&StatxOut::from(&fs.statx(ctx, node, handle, flags, mask)?))
+                reply.statx(&fs.statx(ctx, node, handle, flags, mask)?)
             }
             Op::Setattr(handle, set) => reply.attributes(&fs.setattr(ctx, node, handle, &set)?),
             Op::Readlink => reply.bytes(0, &fs.readlink(ctx, node)?),
@@ -69,7 +69,8 @@ impl<F: FileSystem> Server<F> {
             Op::Unlink(name) => done(fs.unlink(ctx, node, name)),
             Op::Rmdir(name) => done(fs.rmdir(ctx, node, name)),
             Op::Rename { name, new_parent, new_name, flags } => {
-                done(fs.rename(ctx, (node, name), (new_parent, new_name), flags))
+                let stamp = fs.rename(ctx, (node, name), (new_parent, new_name), flags)?;
+                reply.stamp(0, &stamp)
             }
             Op::Link { target, name } => reply.entry(&fs.link(ctx, target, node, name)?),
             Op::Open(open) => reply.opened(&fs.open(ctx, node, &open)?),
@@ -87,7 +88,7 @@ impl<F: FileSystem> Server<F> {
                 reply.put(&LseekOut { offset: fs.lseek(ctx, node, handle, offset, whence)? })
             }
             Op::CopyFileRange { copy, wide } => self.copy(caller, &copy, wide, reply),
-            Op::Opendir { flags } => reply.opened(&fs.opendir(ctx, node, flags)?),
+            Op::Opendir { flags } => reply.opened_dir(&fs.opendir(ctx, node, flags)?),
             Op::Readdir { handle, offset, size, plus } => {
                 self.readdir(caller, handle, offset, (size, plus), reply)
             }
@@ -143,10 +144,10 @@ impl<F: FileSystem> Server<F> {
         if write.size > self.config.max_write || request.remaining() != write.size as usize {
             return Err(Failure::Malformed);
         }
-        let written = self.fs.write(&caller.ctx, caller.node, handle, &write, request)?;
-        let written = written.min(write.size as usize);
-        self.counters.bytes_written(written);
-        reply.put(&WriteOut { size: written as u32, padding: 0 })
+        let mut written = self.fs.write(&caller.ctx, caller.node, handle, &write, request)?;
+        written.size = written.size.min(write.size as usize);
+        self.counters.bytes_written(written.size);
+        reply.written(&written)
     }
 
     /// COPY_FILE_RANGE answers in the two forms that its two opcodes have.
@@ -177,7 +178,7 @@ impl<F: FileSystem> Server<F> {
         let mut listing = Vec::with_capacity(size);
         let (fs, Caller { ctx, node }) = (&self.fs, caller);
         let result = if plus {
-            let mut out = DirPlusBuffer::new(&mut listing, size);
+            let mut out = DirPlusBuffer::new(&mut listing, size, reply.stamped());
             fs.readdirplus(ctx, *node, handle, offset, &mut out)
         } else {
             let mut out = DirBuffer::new(&mut listing, size);
@@ -239,7 +240,33 @@ fn xattr(
 }
 
 /// The room that any success of `operation` takes up in a reply's body.
-fn least_body(operation: &Operation<'_>) -> usize {
+fn least_body(operation: &Operation<'_>, stamped: bool) -> usize {
+    let stamp = if stamped && has_stamp(operation) { size_of::<Stamp>() } else { 0 };
+    fixed_part(operation) + stamp
+}
+
+/// Whether a stamp ends the reply (those of READDIRPLUS stand inside it).
+fn has_stamp(operation: &Operation<'_>) -> bool {
+    use Operation as Op;
+    matches!(
+        operation,
+        Op::Lookup(_)
+            | Op::Symlink { .. }
+            | Op::Mknod(..)
+            | Op::Mkdir(..)
+            | Op::Link { .. }
+            | Op::Create(..)
+            | Op::Tmpfile(_)
+            | Op::Getattr(_)
+            | Op::Setattr(..)
+            | Op::Statx { .. }
+            | Op::Opendir { .. }
+            | Op::Write(..)
+            | Op::Rename { .. }
+    )
+}
+
+fn fixed_part(operation: &Operation<'_>) -> usize {
     use Operation as Op;
     match operation {
         Op::Lookup(_) | Op::Symlink { .. } | Op::Mknod(..) | Op::Mkdir(..) | Op::Link { .. } => {

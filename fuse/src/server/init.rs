@@ -4,7 +4,7 @@ use crate::abi::{InitFlags, InitIn, InitOut, MAJOR, MIN_MINOR, MINOR};
 use crate::decode::Fields;
 use crate::errno;
 use crate::failure::{Failure, Outcome};
-use crate::filesystem::FileSystem;
+use crate::filesystem::{FileSystem, Offer};
 
 use super::reply::Reply;
 use super::session::Wire;
@@ -54,12 +54,13 @@ impl<F: FileSystem> Server<F> {
             return Err(Failure::Errno(errno::EPROTO));
         }
         let request = request(body)?;
-        let offered = offered(&request, &self.config);
+        let flags = offered(&request, &self.config);
+        let offer = Offer { flags, table_id: request.table_id };
         let mut granted = InitFlags::empty();
         self.session.open(
             || self.fs.destroy(),
             || {
-                granted = (self.fs.init(offered)? | WIRE) & offered;
+                granted = (self.fs.init(&offer)? | WIRE) & flags;
                 Ok::<_, Failure>(Wire::new(minor.min(MINOR), granted))
             },
         )?;

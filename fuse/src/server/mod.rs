@@ -154,6 +154,7 @@ impl<F: FileSystem> Server<F> {
             _ => {
                 let wire = self.session.wire().ok_or(Failure::Errno(errno::EIO))?;
                 let operation = decode::operation(opcode, header, wire, &body)?;
+                exchange.reply.carry_stamps(wire.stamps());
                 self.perform(&Caller::new(header)?, operation, exchange)
             }
         }

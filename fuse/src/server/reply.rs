@@ -5,10 +5,10 @@ use std::os::fd::BorrowedFd;
 
 use zerocopy::{Immutable, IntoBytes};
 
-use crate::abi::{AttrOut, EntryOut, OpenOut, OutHeader};
+use crate::abi::{AttrOut, EntryOut, OpenOut, OutHeader, Stamp, StatxOut, WriteOut};
 use crate::errno;
 use crate::failure::{Failure, Outcome};
-use crate::filesystem::{Attributes, Entry, Opened};
+use crate::filesystem::{Attributes, Entry, Opened, StatxAttributes, Written};
 use crate::io::{DataSink, ReplyWriter};
 
 use super::ProtocolError;
@@ -22,18 +22,29 @@ const MAX_BODY: usize = 0x7FFF_F000;
 pub(super) struct Reply<'a> {
     writer: &'a mut dyn ReplyWriter,
     room: usize,
+    stamped: bool,
 }
 
 impl<'a> Reply<'a> {
     /// None where not even the header fits.
     pub(super) fn new(writer: &'a mut dyn ReplyWriter) -> Option<Self> {
         let room = writer.capacity().checked_sub(BODY)?.min(MAX_BODY);
-        Some(Self { writer, room })
+        Some(Self { writer, room, stamped: false })
     }
 
     /// Bytes that the body may have.
     pub(super) fn room(&self) -> usize {
         self.room
+    }
+
+    /// Whether the guest expects stamps in replies.
+    pub(super) fn carry_stamps(&mut self, stamped: bool) {
+        self.stamped = stamped;
+    }
+
+    /// Whether the guest expects stamps.
+    pub(super) fn stamped(&self) -> bool {
+        self.stamped
     }
 
     /// A guest that leaves no room for `len` bytes of answer has made a malformed request.
@@ -64,24 +75,50 @@ impl<'a> Reply<'a> {
         Ok(end)
     }
 
+    /// What stands in the body so far, and the stamp behind it where the guest expects one.
+    pub(super) fn stamp(&mut self, end: usize, stamp: &Stamp) -> Outcome<usize> {
+        if self.stamped { self.bytes(end, stamp.as_bytes()) } else { Ok(end) }
+    }
+
     /// A name's inode.
     pub(super) fn entry(&mut self, entry: &Entry) -> Outcome<usize> {
-        self.put(&EntryOut::from(entry))
+        let end = self.put(&EntryOut::from(entry))?;
+        self.stamp(end, &entry.stamp)
     }
 
     /// A new name's inode, and the handle that it was opened with.
     pub(super) fn entry_opened(&mut self, (entry, opened): &(Entry, Opened)) -> Outcome<usize> {
-        self.put_with(&EntryOut::from(entry), OpenOut::from(opened).as_bytes())
+        let end = self.put_with(&EntryOut::from(entry), OpenOut::from(opened).as_bytes())?;
+        self.stamp(end, &entry.stamp)
     }
 
     /// An inode's attributes.
     pub(super) fn attributes(&mut self, attributes: &Attributes) -> Outcome<usize> {
-        self.put(&AttrOut::from(attributes))
+        let end = self.put(&AttrOut::from(attributes))?;
+        self.stamp(end, &attributes.stamp)
     }
 
-    /// A handle.
+    /// An inode's attributes, the extended ones.
+    pub(super) fn statx(&mut self, attributes: &StatxAttributes) -> Outcome<usize> {
+        let end = self.put(&StatxOut::from(attributes))?;
+        self.stamp(end, &attributes.stamp)
+    }
+
+    /// A file's handle.
     pub(super) fn opened(&mut self, opened: &Opened) -> Outcome<usize> {
         self.put(&OpenOut::from(opened))
+    }
+
+    /// A directory's handle.
+    pub(super) fn opened_dir(&mut self, opened: &Opened) -> Outcome<usize> {
+        let end = self.put(&OpenOut::from(opened))?;
+        self.stamp(end, &opened.stamp)
+    }
+
+    /// What was written.
+    pub(super) fn written(&mut self, written: &Written) -> Outcome<usize> {
+        let end = self.put(&WriteOut { size: written.size as u32, padding: 0 })?;
+        self.stamp(end, &written.stamp)
     }
 
     /// A place for up to `size` bytes of a file.

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::abi::InitFlags;
 
-/// What INIT agreed on, as far as decoding depends on it: small enough to be read with one load.
+/// What INIT agreed on, as far as reading requests and writing replies depends on it: small enough to be read with one load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Wire(u32);
 
@@ -14,6 +14,7 @@ impl Wire {
     const SETXATTR_EXT: u32 = 1 << 16;
     const SECURITY_CTX: u32 = 1 << 17;
     const SUPPLEMENTARY_GROUP: u32 = 1 << 18;
+    const STAMPS: u32 = 1 << 19;
 
     /// `minor` is at least [`crate::abi::MIN_MINOR`], so that no `Wire` is 0.
     pub(crate) fn new(minor: u32, granted: InitFlags) -> Self {
@@ -22,7 +23,8 @@ impl Wire {
             (minor & Self::MINOR)
                 | bit(InitFlags::SETXATTR_EXT, Self::SETXATTR_EXT)
                 | bit(InitFlags::SECURITY_CTX, Self::SECURITY_CTX)
-                | bit(InitFlags::CREATE_SUPP_GROUP, Self::SUPPLEMENTARY_GROUP),
+                | bit(InitFlags::CREATE_SUPP_GROUP, Self::SUPPLEMENTARY_GROUP)
+                | bit(InitFlags::VERSION_TABLE, Self::STAMPS),
         )
     }
 
@@ -39,6 +41,11 @@ impl Wire {
     /// Creations carry security contexts.
     pub(crate) fn security_ctx(self) -> bool {
         self.0 & Self::SECURITY_CTX != 0
+    }
+
+    /// Replies carry stamps.
+    pub(crate) fn stamps(self) -> bool {
+        self.0 & Self::STAMPS != 0
     }
 
     /// Creations carry a group.

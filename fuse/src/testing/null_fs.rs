@@ -8,12 +8,13 @@ use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use crate::abi::{InitFlags, Kstatfs};
+use crate::abi::{InitFlags, Kstatfs, Stamp};
 use crate::dirs::{DirBuffer, DirEntry, DirPlusBuffer};
 use crate::errno;
 use crate::filesystem::{
-    Attributes, CopyRange, Create, Entry, FileSystem, Ioctl, IoctlReply, Make, Open, Opened, Read,
-    Release, RemoveMapping, SetAttr, SetupMapping, StatxAttributes, Write, XattrReply,
+    Attributes, CopyRange, Create, Entry, FileSystem, Ioctl, IoctlReply, Make, Offer, Open, Opened,
+    Read, Release, RemoveMapping, SetAttr, SetupMapping, StatxAttributes, Write, Written,
+    XattrReply,
 };
 use crate::ids::{Context, Handle, NodeId};
 use crate::io::{DataSink, DataSource, WriteMode};
@@ -23,7 +24,7 @@ use crate::mapper::{Mapper, Mapping};
 pub mod answers {
     use std::time::Duration;
 
-    use crate::abi::{Attr, Kstatfs, OpenReplyFlags, Statx};
+    use crate::abi::{Attr, Kstatfs, OpenReplyFlags, Stamp, Statx};
     use crate::filesystem::{Attributes, Entry, Opened, StatxAttributes};
     use crate::ids::Handle;
 
@@ -59,6 +60,13 @@ pub mod answers {
         }
     }
 
+    /// A stamp that tells whose it is.
+    #[must_use]
+    pub fn stamp(whose: u32) -> Stamp {
+        let at = |n: u32| 1000 * whose + n;
+        Stamp { slots: [1, 2, 3, 4].map(at), words: [5, 6, 7, 8].map(|n| u64::from(at(n)) << 16) }
+    }
+
     /// LOOKUP and the creating operations.
     #[must_use]
     pub fn entry() -> Entry {
@@ -68,20 +76,21 @@ pub mod answers {
             attr: attr(),
             entry_ttl: Duration::from_millis(1_500),
             attr_ttl: Duration::from_millis(2_250),
+            stamp: stamp(1),
         }
     }
 
     /// GETATTR and SETATTR.
     #[must_use]
     pub fn attributes() -> Attributes {
-        Attributes { attr: attr(), ttl: Duration::from_millis(2_250) }
+        Attributes { attr: attr(), ttl: Duration::from_millis(2_250), stamp: stamp(2) }
     }
 
     /// STATX.
     #[must_use]
     pub fn statx() -> StatxAttributes {
         let statx = Statx { mask: 0xFFF, ino: 0x0101, size: 0x0202, ..Statx::default() };
-        StatxAttributes { statx, ttl: Duration::from_millis(2_250) }
+        StatxAttributes { statx, ttl: Duration::from_millis(2_250), stamp: stamp(3) }
     }
 
     /// STATFS.
@@ -101,7 +110,7 @@ pub mod answers {
     /// OPEN and its like.
     #[must_use]
     pub fn opened() -> Opened {
-        Opened { handle: Some(Handle(77)), flags: OpenReplyFlags::KEEP_CACHE }
+        Opened { handle: Some(Handle(77)), flags: OpenReplyFlags::KEEP_CACHE, stamp: stamp(4) }
     }
 }
 
@@ -213,7 +222,7 @@ impl FileSystem for NullFs {
         mkdir(parent: NodeId, name: &CStr, make: &Make<'_>) -> Entry = answers::entry();
         unlink(parent: NodeId, name: &CStr) -> () = ();
         rmdir(parent: NodeId, name: &CStr) -> () = ();
-        rename(from: (NodeId, &CStr), to: (NodeId, &CStr), flags: u32) -> () = ();
+        rename(from: (NodeId, &CStr), to: (NodeId, &CStr), flags: u32) -> Stamp = answers::stamp(5);
         link(node: NodeId, new_parent: NodeId, new_name: &CStr) -> Entry = answers::entry();
         open(node: NodeId, open: &Open) -> Opened = answers::opened();
         create(parent: NodeId, name: &CStr, create: &Create<'_>) -> (Entry, Opened) = (answers::entry(), answers::opened());
@@ -234,8 +243,8 @@ impl FileSystem for NullFs {
         copy_file_range(copy: &CopyRange) -> u64 = copy.len;
     }
 
-    fn init(&self, offered: InitFlags) -> Result<InitFlags> {
-        self.call(&Context { uid: 0, gid: 0, pid: 0 }, "init", &[&offered])?;
+    fn init(&self, offer: &Offer) -> Result<InitFlags> {
+        self.call(&Context { uid: 0, gid: 0, pid: 0 }, "init", &[&offer.flags])?;
         Ok(self.wanted)
     }
 
@@ -271,13 +280,16 @@ impl FileSystem for NullFs {
         handle: Handle,
         write: &Write,
         source: &mut dyn DataSource,
-    ) -> Result<usize> {
+    ) -> Result<Written> {
         self.call(ctx, "write", &[&node, &handle, write])?;
-        let Some(file) = &self.file else {
-            let mut bytes = vec![0; source.remaining().min(512)];
-            return source.read_exact(&mut bytes).map(|()| write.size as usize);
-        };
-        source.write_to(file.as_fd(), write.size as usize, write.offset, WriteMode::empty())
+        let size = write.size as usize;
+        if let Some(file) = &self.file {
+            let size = source.write_to(file.as_fd(), size, write.offset, WriteMode::empty())?;
+            return Ok(Written { size, stamp: answers::stamp(6) });
+        }
+        let mut bytes = vec![0; source.remaining().min(512)];
+        source.read_exact(&mut bytes)?;
+        Ok(Written { size, stamp: answers::stamp(6) })
     }
 
     fn readdir(

@@ -20,7 +20,8 @@ pub fn init(minor: u32, flags: InitFlags) -> Vec<u8> {
         max_readahead: 0x20000,
         flags: (flags | InitFlags::INIT_EXT).bits() as u32,
         flags2: (flags.bits() >> 32) as u32,
-        unused: [0; 11],
+        unused: [0; 7],
+        table_id: [0; 16],
     };
     Request::new(Opcode::Init).node(0).with(&init).build()
 }

@@ -239,7 +239,7 @@ fn labels(share: &Share) {
 #[test]
 fn the_umask_counts_once() {
     let share = Share::on_disk(&config(InodeFileHandles::Prefer));
-    share.fs.init(fuse::abi::InitFlags::all() - fuse::abi::InitFlags::DONT_MASK).unwrap();
+    share.fs.init(&(fuse::abi::InitFlags::all() - fuse::abi::InitFlags::DONT_MASK).into()).unwrap();
     let masked = Create { umask: 0o777, ..creation(0o644) };
     let (file, _) = share.create(&ROOT, NodeId::ROOT, "file", &masked).unwrap();
     assert_eq!(file.attr.mode & 0o7777, 0o644);

@@ -83,9 +83,9 @@ fn delayed_writes_are_whole_or_fail(share: &Share) {
         share.fs.write(&ROOT, file.0, file.1, write, &mut source)
     };
     let direct = writing(0, 10);
-    assert_eq!(write(&direct, 10).unwrap(), 3, "the program sees that and goes on");
+    assert_eq!(write(&direct, 10).unwrap().size, 3, "the program sees that and goes on");
     let delayed = Write { delayed: true, ..direct };
-    assert_eq!(write(&delayed, 10).unwrap(), 10);
+    assert_eq!(write(&delayed, 10).unwrap().size, 10);
     assert_eq!(fs::read(share.path("file")).unwrap(), b"0123456789");
     assert_errno(write(&delayed, 7), errno::ENOSPC);
 }

@@ -12,7 +12,7 @@ use crate::passthrough::InodeFileHandles::Prefer;
 use crate::passthrough::{CachePolicy, Config, Negotiation};
 
 fn agreed(config: &Config, offered: InitFlags) -> InitFlags {
-    Share::on_disk(config).fs.init(offered).unwrap()
+    Share::on_disk(config).fs.init(&(offered).into()).unwrap()
 }
 
 #[test]
@@ -55,9 +55,12 @@ fn options_decide() {
 #[test]
 fn a_guest_without_what_is_demanded_is_refused() {
     let share = Share::on_disk(&Config { posix_acl: Negotiation::Always, ..config(Prefer) });
-    assert_errno(share.fs.init(InitFlags::all() - InitFlags::POSIX_ACL), errno::EPROTO);
-    assert_errno(share.fs.init(InitFlags::all() - InitFlags::SETXATTR_EXT), errno::EPROTO);
-    assert!(share.fs.init(InitFlags::all()).unwrap().contains(InitFlags::POSIX_ACL));
+    assert_errno(share.fs.init(&(InitFlags::all() - InitFlags::POSIX_ACL).into()), errno::EPROTO);
+    assert_errno(
+        share.fs.init(&(InitFlags::all() - InitFlags::SETXATTR_EXT).into()),
+        errno::EPROTO,
+    );
+    assert!(share.fs.init(&(InitFlags::all()).into()).unwrap().contains(InitFlags::POSIX_ACL));
 }
 
 /// Flags for a file and for a directory, and the timeouts.

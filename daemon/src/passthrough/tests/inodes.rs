@@ -9,6 +9,7 @@ use crate::passthrough::identity::{Identity, Name};
 use crate::passthrough::inode::Inode;
 use crate::passthrough::inodes::Inodes;
 use crate::passthrough::mounts::Mounts;
+use crate::passthrough::observer::Tag;
 use crate::passthrough::stat::{self, FileType};
 
 fn identity(ino: u64) -> Identity {
@@ -27,7 +28,8 @@ impl Store {
         let mounts = Mounts::new(InodeFileHandles::Never);
         let mount = mounts.of(std::os::fd::AsFd::as_fd(&dir), &stat).unwrap();
         let kind = (FileType::Directory, 7);
-        let root = Inode::new(NodeId::ROOT, identity(2), kind, Arc::clone(&mount), None);
+        let root =
+            Inode::new(NodeId::ROOT, identity(2), kind, (Arc::clone(&mount), Tag::default()), None);
         Self { inodes: Inodes::new(Arc::new(root)), mount }
     }
 
@@ -38,7 +40,8 @@ impl Store {
         }
         let kind = (FileType::Regular, 7);
         let mount = Arc::clone(&self.mount);
-        let fresh = Inode::new(self.inodes.fresh_id(), identity, kind, mount, None);
+        let fresh =
+            Inode::new(self.inodes.fresh_id(), identity, kind, (mount, Tag::default()), None);
         self.inodes.insert(fresh).nodeid
     }
 }
@@ -59,7 +62,8 @@ fn an_insertion_that_comes_second_joins_the_first() {
     let node = store.look_up(5);
     let kind = (FileType::Regular, 7);
     let mount = Arc::clone(&store.mount);
-    let late = Inode::new(store.inodes.fresh_id(), identity(5), kind, mount, None);
+    let late =
+        Inode::new(store.inodes.fresh_id(), identity(5), kind, (mount, Tag::default()), None);
     assert_eq!(store.inodes.insert(late).nodeid, node);
     store.inodes.forget(node, 1);
     assert!(store.inodes.get(node).is_some());

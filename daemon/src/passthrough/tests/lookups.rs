@@ -47,7 +47,7 @@ fn ids_are_not_used_again(share: &Share) {
     assert_errno(share.attr(first), errno::EBADF);
     let second = share.node("file");
     assert_ne!(first, second);
-    share.fs.init(fuse::abi::InitFlags::all()).unwrap();
+    share.fs.init(&(fuse::abi::InitFlags::all()).into()).unwrap();
     assert!(share.node("file") > second);
 }
 
@@ -137,7 +137,7 @@ fn a_new_session_starts_clean(share: &Share) {
     let before = share.fs.descriptors.left();
     let file = share.new_file("file");
     share.node("file");
-    share.fs.init(fuse::abi::InitFlags::all()).unwrap();
+    share.fs.init(&(fuse::abi::InitFlags::all()).into()).unwrap();
     assert_errno(share.attr(file.0), errno::EBADF);
     assert_errno(share.read(file, 0, 1), errno::EBADF);
     assert_eq!((share.fs.inodes.len(), share.fs.handles.len()), (0, 0));

@@ -92,7 +92,7 @@ impl Share {
         let shared_dir = dir.path().join("share");
         fs::create_dir(&shared_dir).expect("the shared directory");
         let fs = Passthrough::new(Config { shared_dir, ..config.clone() }).expect("a file system");
-        fs.init(InitFlags::all()).expect("INIT");
+        fs.init(&InitFlags::all().into()).expect("INIT");
         Some(Self { fs, dir })
     }
 
@@ -181,7 +181,7 @@ impl Share {
         flags: u32,
     ) -> io::Result<()> {
         let (old, new) = (cstring(from.1), cstring(to.1));
-        self.fs.rename(&ROOT, (from.0, &old), (to.0, &new), flags)
+        self.fs.rename(&ROOT, (from.0, &old), (to.0, &new), flags).map(drop)
     }
 
     pub(super) fn link(&self, node: NodeId, parent: NodeId, name: &str) -> io::Result<Entry> {
@@ -216,7 +216,7 @@ impl Share {
         bytes: &[u8],
         write: &Write,
     ) -> io::Result<usize> {
-        self.fs.write(&ROOT, file.0, file.1, write, &mut Source(bytes))
+        self.fs.write(&ROOT, file.0, file.1, write, &mut Source(bytes)).map(|written| written.size)
     }
 
     pub(super) fn release(&self, file: (NodeId, Handle)) -> io::Result<()> {

@@ -164,7 +164,7 @@ fn file_systems_without_handles() {
         let shared_dir = share.path("");
         let mandatory = Config { shared_dir, ..config(Mandatory) };
         let mandatory = Passthrough::new(mandatory).unwrap();
-        mandatory.init(InitFlags::all()).unwrap();
+        mandatory.init(&InitFlags::all().into()).unwrap();
         assert_errno(mandatory.lookup(&ROOT, NodeId::ROOT, c"ramfs"), errno::EOPNOTSUPP);
     });
 }

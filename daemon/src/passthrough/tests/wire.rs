@@ -72,7 +72,7 @@ impl Share {
         size: usize,
     ) -> Vec<Listed> {
         let mut bytes = Vec::new();
-        let mut out = DirPlusBuffer::new(&mut bytes, size);
+        let mut out = DirPlusBuffer::new(&mut bytes, size, false);
         self.fs.readdirplus(&ROOT, dir.0, dir.1, offset, &mut out).expect("READDIRPLUS");
         parse(&bytes, true)
     }

@@ -6,7 +6,9 @@ use std::io::Result;
 use crate::abi::{InitFlags, Opcode};
 use crate::dirs::{DirBuffer, DirEntry};
 use crate::errno;
-use crate::filesystem::{CopyRange, FileSystem, Ioctl, IoctlReply, Read, Write, XattrReply};
+use crate::filesystem::{
+    CopyRange, FileSystem, Ioctl, IoctlReply, Offer, Read, Write, Written, XattrReply,
+};
 use crate::ids::{Context, Handle, NodeId};
 use crate::io::{DataSink, DataSource};
 use crate::server::{Server, ServerConfig};
@@ -19,8 +21,8 @@ use super::expected::le;
 struct Faulty;
 
 impl FileSystem for Faulty {
-    fn init(&self, offered: InitFlags) -> Result<InitFlags> {
-        Ok(offered)
+    fn init(&self, offer: &Offer) -> Result<InitFlags> {
+        Ok(offer.flags - InitFlags::VERSION_TABLE)
     }
 
     fn readdir(
@@ -56,8 +58,8 @@ impl FileSystem for Faulty {
         _: Handle,
         _: &Write,
         _: &mut dyn DataSource,
-    ) -> Result<usize> {
-        Ok(1000)
+    ) -> Result<Written> {
+        Ok(1000.into())
     }
 
     fn copy_file_range(&self, _: &Context, _: &CopyRange) -> Result<u64> {

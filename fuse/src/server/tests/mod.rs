@@ -9,6 +9,7 @@ mod one_way;
 mod properties;
 mod replies;
 mod session;
+mod stamps;
 
 use std::io;
 use std::sync::Mutex;
@@ -49,7 +50,7 @@ impl Guest {
 
     /// Has mounted with all that 7.45 has.
     fn mounted() -> Self {
-        Self::mounted_with(45, InitFlags::all())
+        Self::mounted_with(45, InitFlags::all() - InitFlags::VERSION_TABLE)
     }
 
     /// Has mounted with a minor version and capabilities.

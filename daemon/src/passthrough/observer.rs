@@ -1,0 +1,43 @@
+//! For whoever vouches for replies: it is asked right before the host is, so that what it says is never newer than the
+//! answer. What it vouches by is none of this file system's business.
+
+use std::fmt::Debug;
+use std::os::fd::BorrowedFd;
+
+use fuse::abi::Stamp;
+
+/// What an observer keeps with each inode that the guest knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tag {
+    /// Stands for the inode; 0: nothing vouches for it.
+    pub key: u64,
+    /// Whether names in this directory are compared byte for byte, so that one name is one name.
+    pub bytewise: bool,
+}
+
+/// What the host knows an inode by.
+#[derive(Clone, Copy, Debug)]
+pub struct HostInode<'a> {
+    /// An open descriptor of it, maybe by `O_PATH`.
+    pub fd: BorrowedFd<'a>,
+    /// `stx_dev` as `makedev` makes it.
+    pub device: u64,
+    /// `stx_ino`.
+    pub ino: u64,
+    /// Type and bytes of its file handle, where its file system has handles.
+    pub handle: Option<(i32, &'a [u8])>,
+    /// Whether it is a directory.
+    pub is_directory: bool,
+}
+
+/// Vouches for what replies say. The stamps that it hands out travel with the replies.
+pub trait Observer: Debug + Send + Sync {
+    /// What to keep with an inode that the guest is told of for the first time.
+    fn tag(&self, inode: &HostInode<'_>) -> Tag;
+
+    /// About to find out what `name`, an entry of a listing, means in `dir`.
+    fn name(&self, dir: Tag, name: &[u8]) -> Stamp;
+
+    /// About to read an inode's attributes. None where nobody would look at the stamp.
+    fn attributes(&self, inode: Tag) -> Option<Stamp>;
+}

@@ -1,0 +1,69 @@
+//! What the observer keeps with inodes.
+
+use std::ffi::CStr;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use fuse::{NodeId, errno};
+use rustix::fs::OFlags;
+
+use super::identity::{FileHandle, Identity, Name};
+use super::observer::{HostInode, Observer, Tag};
+use super::stat::{FileType, Stat, stat};
+use super::{Passthrough, open_beneath};
+
+/// The tag of what is open as `fd`, for an inode that the guest does not know.
+pub(super) fn of(
+    observer: Option<&dyn Observer>,
+    fd: BorrowedFd<'_>,
+    identity: &Identity,
+    stat: &Stat,
+) -> Tag {
+    let Some(observer) = observer else { return Tag::default() };
+    // How *this* daemon remembers its inodes must make no difference to what the host calls them.
+    let own;
+    let handle = match &identity.name {
+        Name::Handle(handle) => Some(handle),
+        Name::Number { .. } => {
+            own = FileHandle::of(fd, c"").ok().flatten();
+            own.as_ref()
+        }
+    };
+    observer.tag(&HostInode {
+        fd,
+        device: stat.device(),
+        ino: stat.ino(),
+        handle: handle.map(FileHandle::parts),
+        is_directory: stat.file_type() == FileType::Directory,
+    })
+}
+
+impl Passthrough {
+    /// The observer's tag of an inode that the guest knows.
+    ///
+    /// # Errors
+    /// `EBADF` where the guest does not know it.
+    pub fn tag(&self, node: NodeId) -> io::Result<Tag> {
+        self.inode(node).map(|inode| inode.tag)
+    }
+
+    /// The tag of what `name` means in `parent` at this moment; none where it means nothing. Counts no lookup.
+    ///
+    /// # Errors
+    /// Why the name cannot be looked at.
+    pub fn tag_of_name(&self, parent: NodeId, name: &CStr) -> io::Result<Option<Tag>> {
+        let parent = self.inode(parent)?;
+        let dir = self.descriptors.path_fd(&parent)?;
+        let fd = match open_beneath(&dir, name, OFlags::PATH, 0) {
+            Err(error) if error.raw_os_error() == Some(errno::ENOENT) => return Ok(None),
+            fd => fd?,
+        };
+        let stat = stat(&fd)?;
+        let mount = self.mount(&parent, fd.as_fd(), &stat)?;
+        let identity = mount.identify(fd.as_fd(), &stat)?;
+        Ok(Some(match self.inodes.find(&identity) {
+            Some(known) => known.tag,
+            None => of(self.observer.as_deref(), fd.as_fd(), &identity, &stat),
+        }))
+    }
+}
