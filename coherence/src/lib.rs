@@ -69,7 +69,7 @@ pub use ledger::Incarnation;
 pub use names::PATIENCE;
 pub use observe::Observation;
 pub use reap::Reaped;
-pub use shm_layout::{ABI_VERSION, Snapshot, Stamp, TableId};
+pub use shm_layout::{ABI_VERSION, Snapshot, Stamp, TableId, valid_words};
 pub use slots::{SlotIndex, SlotSet};
 #[cfg(not(loom))]
 pub use table::{DEFAULT_WORDS, FileError, TableError, View};

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::coherent::{CoherentError, table::TableStartError};
 use crate::passthrough;
 use crate::socket::SocketError;
 
@@ -31,6 +32,12 @@ pub enum StartError {
     /// The file system says why.
     #[error(transparent)]
     Share(#[from] passthrough::StartError),
+    /// The version table.
+    #[error(transparent)]
+    Table(#[from] TableStartError),
+    /// A file system on a version table.
+    #[error(transparent)]
+    Coherent(#[from] CoherentError),
     /// The front end's socket.
     #[error("--socket-path {}: {error}", .path.display())]
     Socket {

@@ -4,6 +4,7 @@
 //! server and the transport together, and errors become one line and an exit status.
 
 pub mod cli;
+pub mod coherent;
 pub mod error;
 pub mod limits;
 pub mod logging;

@@ -6,17 +6,19 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
 
+use coherence::{Engine, Keeper};
 use fuse::io::{ReplyWriter, RequestReader};
-use fuse::{Mapper, ProtocolError, Server, ServerConfig};
+use fuse::{FileSystem, Mapper, ProtocolError, Server, ServerConfig};
 use tracing::{info, warn};
 
 use crate::cli::{Config, Front};
+use crate::coherent::{Coherent, table};
 use crate::error::StartError;
 use crate::metrics::{self, StatsSocket};
 use crate::passthrough::{self, Passthrough};
-use crate::socket::{BoundSocket, PidFile};
+use crate::socket::{BoundSocket, PidFile, SocketError};
 use crate::transport::{self, Counters, RequestHandler, Stopper};
-use crate::{limits, logging, signals};
+use crate::{limits, logging, signals, socket};
 
 /// Largest WRITE. Linux sends no more than 256 pages of 4 KiB in one request unless its administrator raised that.
 const MAX_WRITE: u32 = 1 << 20;
@@ -34,20 +36,55 @@ pub fn run(config: &Config) -> Result<(), StartError> {
     logging::start(config.log_level, config.log_target)?;
     check_directory(&config.share.shared_dir)?;
     let descriptors = limits::set_descriptors(config.rlimit_nofile)?;
-    let door = entrance.open()?;
+    let claim = entrance.claim()?;
+    // Before the socket is there: whoever sees it may start a VMM, which wants the table.
+    let engine = join_table(config)?;
+    let door = claim.open()?;
+    let Some(engine) = engine else {
+        let share = Passthrough::new(config.share.clone())?;
+        return serve(config, share, door, || greet(config, descriptors));
+    };
+    let _keeper = Keeper::start(&engine).map_err(system("thread that looks after the table"))?;
+    let threads = usize::from(config.device.request_queues.get()) + config.device.thread_pool_size;
+    let share = Coherent::new(config.share.clone(), &engine, threads)?;
+    serve(config, share, door, || {
+        greet(config, descriptors);
+        info!("for the guest's samepage driver, QEMU needs {}", table::qemu_arguments(&engine));
+    })
+}
+
+/// Serves a file system until a signal comes, or the only front end has gone. Nothing can fail any more once `greet`
+/// is called.
+fn serve<F: FileSystem + 'static>(
+    config: &Config,
+    share: F,
+    door: Door,
+    greet: impl FnOnce(),
+) -> Result<(), StartError> {
     let server = Server::new(
-        Passthrough::new(config.share.clone())?,
+        share,
         ServerConfig { max_write: MAX_WRITE, max_background: MAX_BACKGROUND, map_alignment: None },
     );
     let stopper = Arc::new(Stopper::new().map_err(system("event"))?);
     let counters = Arc::new(Counters::default());
-    let _stats = stats_socket(config, &server, &counters)?;
+    let _stats = stats_socket(config, server.counters(), &counters)?;
     signals::watch(Arc::clone(&stopper)).map_err(system("signal handlers"))?;
 
-    greet(config, descriptors);
+    greet();
+    let Door { listener, _socket, _pid_file } = door;
     let handler: Arc<dyn RequestHandler> = Arc::new(Handler(server));
-    transport::serve(door.listener, &config.device, &handler, &counters, &stopper)
+    transport::serve(listener, &config.device, &handler, &counters, &stopper)
         .map_err(system("waiting for a front end"))
+}
+
+/// The version table that the options name. The group that may connect may also read the table.
+fn join_table(config: &Config) -> Result<Option<Arc<Engine>>, StartError> {
+    let group = match &config.front {
+        Front::Path { group: Some(group), .. } => socket::group_id(group),
+        _ => None,
+    };
+    let shared = &config.share.shared_dir;
+    Ok(table::join(&config.version_table, config.slots, group, shared)?)
 }
 
 fn greet(config: &Config, descriptors: u64) {
@@ -61,9 +98,9 @@ fn greet(config: &Config, descriptors: u64) {
 }
 
 /// A server as the transport wants it.
-struct Handler(Server<Passthrough>);
+struct Handler<F>(Server<F>);
 
-impl RequestHandler for Handler {
+impl<F: FileSystem> RequestHandler for Handler<F> {
     fn prepare_thread(&self) -> io::Result<()> {
         passthrough::prepare_thread()
     }
@@ -88,6 +125,12 @@ enum Entrance<'a> {
     Path { path: &'a Path, group: Option<&'a str> },
 }
 
+/// An entrance that no other daemon has.
+struct Claim<'a> {
+    entrance: Entrance<'a>,
+    pid_file: Option<PidFile>,
+}
+
 /// Where front ends come in, and what goes away with it.
 struct Door {
     listener: UnixListener,
@@ -106,26 +149,40 @@ impl<'a> Entrance<'a> {
         }
     }
 
-    fn open(self) -> Result<Door, StartError> {
-        match self {
-            Self::Inherited(listener) => Ok(Door { listener, _socket: None, _pid_file: None }),
-            Self::Path { path, group } => {
-                let failed = |error| StartError::Socket { path: path.to_owned(), error };
-                let pid_file = PidFile::lock(path).map_err(failed)?;
-                let (socket, listener) = BoundSocket::bind(path, group).map_err(failed)?;
-                Ok(Door { listener, _socket: Some(socket), _pid_file: Some(pid_file) })
-            }
-        }
+    fn claim(self) -> Result<Claim<'a>, StartError> {
+        let pid_file = match self {
+            Self::Inherited(_) => None,
+            Self::Path { path, .. } => Some(PidFile::lock(path).map_err(at(path))?),
+        };
+        Ok(Claim { entrance: self, pid_file })
     }
+}
+
+impl Claim<'_> {
+    fn open(self) -> Result<Door, StartError> {
+        let (socket, listener) = match self.entrance {
+            Entrance::Inherited(listener) => (None, listener),
+            Entrance::Path { path, group } => {
+                let (socket, listener) = BoundSocket::bind(path, group).map_err(at(path))?;
+                (Some(socket), listener)
+            }
+        };
+        Ok(Door { listener, _socket: socket, _pid_file: self.pid_file })
+    }
+}
+
+fn at(path: &Path) -> impl FnOnce(SocketError) -> StartError {
+    let path = path.to_owned();
+    move |error| StartError::Socket { path, error }
 }
 
 fn stats_socket(
     config: &Config,
-    server: &Server<Passthrough>,
+    requests: &Arc<fuse::Counters>,
     transport: &Arc<Counters>,
 ) -> Result<Option<StatsSocket>, StartError> {
     let Some(path) = &config.stats_socket else { return Ok(None) };
-    let (requests, transport) = (Arc::clone(server.counters()), Arc::clone(transport));
+    let (requests, transport) = (Arc::clone(requests), Arc::clone(transport));
     StatsSocket::serve(path, move || metrics::page(&requests, &transport))
         .map(Some)
         .map_err(|error| StartError::StatsSocket { path: path.clone(), error })

@@ -137,6 +137,13 @@ pub(crate) fn set_fsxattr(file: BorrowedFd<'_>, attributes: &FsXattr) -> io::Res
     check(result.into()).map(drop)
 }
 
+/// `f_fsid`, in whose place fanotify reports the same two numbers. rustix keeps them to itself.
+pub(crate) fn fsid(statfs: &rustix::fs::StatFs) -> [i32; 2] {
+    // SAFETY: the kernel's `fsid_t` is a structure of two `int`s (`include/uapi/asm-generic/posix_types.h`), and any
+    // bits are an `int`.
+    unsafe { std::mem::transmute::<rustix::fs::Fsid, [i32; 2]>(statfs.f_fsid) }
+}
+
 /// `unshare(CLONE_FS)`: gives the calling thread a umask and a working directory of its own.
 ///
 /// # Errors

@@ -100,6 +100,12 @@ impl Engine {
         attach::attach(options)
     }
 
+    /// Where the table is.
+    #[must_use]
+    pub fn path(&self) -> &std::path::Path {
+        self.table.path()
+    }
+
     /// Which table this is: what a guest must name to be given stamps.
     #[must_use]
     pub fn table_id(&self) -> TableId {

@@ -7,6 +7,7 @@ use clap::{Args as Group, Parser};
 
 use super::config::LogLevel;
 use super::values::{CacheMode, FileHandles, Negotiation};
+use crate::coherent::table::Choice;
 use crate::transport::{RequestQueues, Tag};
 
 /// Lines of at most 80 columns: longer ones would be wrapped, and examples with them.
@@ -208,6 +209,19 @@ pub(super) struct DaemonArgs {
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = FileHandles::Prefer)]
     pub(super) inode_file_handles: FileHandles,
 
+    /// Keep guests coherent through a version table: `auto`, `off`, or its PATH
+    ///
+    /// Daemons on one table, each with a guest of its own, tell the guests of every change at once; guests need the
+    /// samepage driver and the table (the log says how to hand it to QEMU). `auto` is one table for each shared directory
+    /// and user, in /run/samepage (for others than root in $XDG_RUNTIME_DIR/samepage). Daemons whose directories overlap
+    /// must name one table. With `off` no other guest learns of what this one changes until its timeouts end.
+    #[arg(long, value_name = "TABLE", default_value = "auto")]
+    pub(super) version_table: Choice,
+
+    /// Words of a version table that is made: a power of two from 4096 to 67108864 [default: 1048576, which is 8 MiB]
+    #[arg(long, value_name = "N", value_parser = slots)]
+    pub(super) slots: Option<u64>,
+
     /// Most descriptors the daemon may have open; 0 leaves the limit alone [default: 1000000, or what the system allows]
     #[arg(long, value_name = "N")]
     pub(super) rlimit_nofile: Option<u64>,
@@ -287,6 +301,11 @@ pub(super) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arg
 fn request_queues(value: &str) -> Result<RequestQueues, String> {
     let count = value.parse().ok().and_then(RequestQueues::new);
     count.ok_or_else(|| format!("a number from 1 to {} is wanted", RequestQueues::MAX))
+}
+
+fn slots(value: &str) -> Result<u64, String> {
+    let words = value.parse().ok().filter(|words| coherence::valid_words(*words));
+    words.ok_or_else(|| "a power of two from 4096 to 67108864 is wanted".to_owned())
 }
 
 fn pool_size(value: &str) -> Result<usize, String> {

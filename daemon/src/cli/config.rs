@@ -6,6 +6,7 @@ use clap::ValueEnum;
 
 use super::args::{Args, LaterArgs};
 use super::usage::UsageError;
+use crate::coherent::table::Choice;
 use crate::passthrough::{Config as Share, Negotiation};
 use crate::transport::{Options as DeviceOptions, RequestQueues};
 
@@ -55,6 +56,10 @@ pub struct Config {
     pub device: DeviceOptions,
     /// Most open descriptors: none for the default, 0 for what is set already.
     pub rlimit_nofile: Option<u64>,
+    /// Which version table its guests look at.
+    pub version_table: Choice,
+    /// Words of a table that is made.
+    pub slots: Option<u64>,
     /// How much is logged.
     pub log_level: LogLevel,
     /// Where it goes.
@@ -75,6 +80,8 @@ pub(super) fn check(args: &Args) -> Result<Config, UsageError> {
         notes: notes(args),
         device: device(args),
         rlimit_nofile: args.daemon.rlimit_nofile,
+        version_table: args.daemon.version_table.clone(),
+        slots: args.daemon.slots,
         log_level: if args.old.debug { LogLevel::Debug } else { args.daemon.log_level },
         log_target: if args.daemon.syslog { LogTarget::Syslog } else { LogTarget::Stderr },
         stats_socket: args.daemon.stats_socket.clone(),
@@ -84,6 +91,11 @@ pub(super) fn check(args: &Args) -> Result<Config, UsageError> {
     {
         return Err(UsageError::new(
             "--stats-socket and --socket-path name the same path; choose two",
+        ));
+    }
+    if config.version_table == Choice::Off && config.slots.is_some() {
+        return Err(UsageError::new(
+            "--slots goes with a version table; leave it out with --version-table off",
         ));
     }
     Ok(config)

@@ -121,6 +121,12 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
     fs::symlink_metadata(path).map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
+/// The id of a group, if there is such a group.
+#[must_use]
+pub fn group_id(name: &str) -> Option<u32> {
+    find_group(name).ok().map(|group| group.gid.as_raw())
+}
+
 fn find_group(name: &str) -> Result<Group, SocketError> {
     match Group::from_name(name) {
         Ok(Some(group)) => Ok(group),

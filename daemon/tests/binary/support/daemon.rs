@@ -17,6 +17,8 @@ use super::wait_until;
 pub(crate) fn samepaged() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_samepaged"));
     command.env_remove("RUST_LOG").stdin(Stdio::null());
+    // Tests leave no tables behind in the run-time directory. What they say themselves counts, coming later.
+    command.args(["--version-table", "off"]);
     command
 }
 
@@ -44,7 +46,8 @@ impl Daemon {
         fs::create_dir_all(&share).unwrap();
         let mut command = samepaged();
         command.arg("--socket-path").arg(directory.path().join("socket"));
-        command.arg("--shared-dir").arg(share).args(options);
+        command.arg("--shared-dir").arg(share);
+        command.args(options);
         Self::spawn(command, directory)
     }
 

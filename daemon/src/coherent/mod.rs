@@ -1,0 +1,137 @@
+//! The decorator that keeps guests' caches coherent: the only place that knows both the version table and the file
+//! system.
+//!
+//! ```text
+//! filesystem  the trait: which slots each operation announces, and what its reply is stamped with
+//! create      CREATE, which may cut a file that is there
+//! names       operations that change names: lock, look up, announce, change
+//! observatory what is observed before the host is asked: the file system's `Observer`
+//! coverage    which inodes can be vouched for, and what the table knows them by
+//! stamps      snapshots of slots, as replies carry them
+//! workers     places in the daemon's ledger, one for each change in progress
+//! table       which table a shared directory has
+//! ```
+//!
+//! What is done for each operation is in docs/protocol.md, section 7. Three rules hold everywhere: *announce* before
+//! the system call and publish after it, also when it failed; *observe*, then read; and in doubt there is no stamp.
+
+mod coverage;
+mod create;
+mod fault;
+mod filesystem;
+mod names;
+mod observatory;
+mod stamps;
+pub mod table;
+#[cfg(test)]
+mod tests;
+mod workers;
+
+use std::io;
+use std::sync::Arc;
+
+use coherence::{AnnounceError, Engine, InodeSlots, NoWorker, Published, SlotSet};
+use fuse::abi::OpenReplyFlags;
+use fuse::filesystem::Opened;
+use fuse::{NodeId, errno};
+
+use crate::passthrough::{CachePolicy, Config, Observer, Passthrough, StartError, Tag};
+use observatory::Observatory;
+use workers::Workers;
+
+/// A shared directory whose changes the guests of a version table see at once.
+#[derive(Debug)]
+pub struct Coherent {
+    inner: Passthrough,
+    observatory: Arc<Observatory>,
+    workers: Workers,
+    /// Whether guests may cache at all.
+    may_cache: bool,
+}
+
+/// Why a shared directory cannot be served on a table.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // The messages say it.
+pub enum CoherentError {
+    #[error(transparent)]
+    Share(#[from] StartError),
+    #[error(transparent)]
+    Workers(#[from] NoWorker),
+}
+
+impl Coherent {
+    /// Serves a directory on a table, with up to `threads` changes at once.
+    ///
+    /// # Errors
+    /// Those of [`Passthrough::new`]; [`NoWorker`] where the engine's workers are in use already.
+    pub fn new(
+        config: Config,
+        engine: &Arc<Engine>,
+        threads: usize,
+    ) -> Result<Self, CoherentError> {
+        let observatory = Arc::new(Observatory::new(Arc::clone(engine)));
+        let workers = Workers::new(engine, threads)?;
+        let may_cache = config.cache != CachePolicy::Never;
+        let observer = Arc::clone(&observatory) as Arc<dyn Observer>;
+        let inner = Passthrough::observed(config, Some(observer))?;
+        Ok(Self { inner, observatory, workers, may_cache })
+    }
+
+    /// The slots of an inode that the guest knows; none where nothing vouches for it.
+    fn slots(&self, node: NodeId) -> io::Result<Option<InodeSlots>> {
+        self.slots_of(self.inner.tag(node)?)
+    }
+
+    /// As [`Self::slots`], by the inode's tag.
+    fn slots_of(&self, tag: Tag) -> io::Result<Option<InodeSlots>> {
+        self.observatory.inode_slots(tag)
+    }
+
+    /// The guest asks the table, not the calendar, whether its pages are good.
+    fn keep_pages(&self, opened: &mut Opened, node: u64) -> io::Result<()> {
+        if self.observatory.is_stamping() && self.slots(NodeId(node))?.is_some() {
+            opened.flags |= OpenReplyFlags::KEEP_CACHE;
+        }
+        Ok(())
+    }
+
+    /// Makes a change that is announced on `slots`, and published when it is done or has failed.
+    fn change<T>(
+        &self,
+        slots: SlotSet,
+        act: impl FnOnce() -> io::Result<T>,
+    ) -> io::Result<(T, Published)> {
+        self.workers.with(|worker| {
+            let change = worker.announce(fault::announced(slots)).map_err(refused)?;
+            let (result, published) = fault::finish(change, act);
+            result.map(|value| (value, published))
+        })
+    }
+}
+
+/// A change that cannot be announced is not made.
+fn refused(error: AnnounceError) -> io::Error {
+    tracing::error!("a change was refused: {error}");
+    let errno = match error {
+        AnnounceError::Memory(error) => return error,
+        AnnounceError::Lost => errno::EIO,
+        AnnounceError::TooManyHolds => libc::ENOSPC,
+    };
+    errno::error(errno)
+}
+
+/// What everything that changes contents touches: "perm only when suid falls" would be a race between daemons.
+fn contents(slots: Option<InodeSlots>) -> SlotSet {
+    let slot = |choose: fn(InodeSlots) -> coherence::SlotIndex| slots.map(choose);
+    SlotSet::from([slot(|s| s.perm), slot(|s| s.attr), slot(|s| s.data)])
+}
+
+/// What a change of mode, owner, flags or ACLs touches.
+fn permissions(slots: Option<InodeSlots>) -> SlotSet {
+    SlotSet::from([slots.map(|s| s.perm), slots.map(|s| s.attr)])
+}
+
+/// What a change of any other attribute touches.
+fn attributes(slots: Option<InodeSlots>) -> SlotSet {
+    SlotSet::from([slots.map(|s| s.attr)])
+}

@@ -1,0 +1,127 @@
+//! Operations that change names: lock the names, look up what they mean, announce, change, publish, unlock.
+//!
+//! The locks are what makes "announced" mean the inode that is changed: without them another daemon could put another
+//! inode under the name in between. What the *host* does in between comes back as an event.
+
+use std::ffi::CStr;
+use std::io;
+
+use coherence::{Change, NameGuard, Published, SlotIndex, SlotSet, Worker};
+use fuse::NodeId;
+use fuse::abi::Stamp;
+use fuse::filesystem::Entry;
+
+use super::{Coherent, fault, refused, stamps};
+use crate::passthrough::Tag;
+
+/// A name that an operation changes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Name<'a> {
+    pub(super) parent: NodeId,
+    pub(super) text: &'a CStr,
+    dir: Tag,
+    /// The slot that is locked and announced.
+    pub(super) lock: Option<SlotIndex>,
+    /// The parent's attributes: its listing and times change with the name.
+    pub(super) parent_attr: Option<SlotIndex>,
+}
+
+impl Name<'_> {
+    /// What vouches for the name after a change that was alone on it.
+    pub(super) fn stamp(&self, published: &Published) -> Stamp {
+        match self.lock.filter(|_| self.dir.bytewise) {
+            Some(slot) => stamps::only(Stamp::ENTRY, published.snapshot(slot)),
+            None => Stamp::default(),
+        }
+    }
+
+    /// Puts [`Self::stamp`] into the reply that tells of the name's inode.
+    pub(super) fn vouch(&self, entry: &mut Entry, published: &Published) {
+        stamps::copy(&mut entry.stamp, &self.stamp(published), Stamp::ENTRY);
+    }
+}
+
+/// The right to change names, for one operation.
+pub(super) enum Names<'w> {
+    Locked(NameGuard<'w>),
+    /// Nothing vouches for any of them.
+    Free(&'w mut Worker),
+}
+
+impl Names<'_> {
+    /// Makes a change that is announced on `slots`.
+    pub(super) fn change<T>(
+        &mut self,
+        slots: SlotSet,
+        act: impl FnOnce() -> io::Result<T>,
+    ) -> io::Result<(T, Published)> {
+        let slots = fault::announced(slots);
+        let change: Change<'_> = match self {
+            Self::Locked(guard) => guard.announce(slots),
+            Self::Free(worker) => worker.announce(slots),
+        }
+        .map_err(refused)?;
+        let (result, published) = fault::finish(change, act);
+        result.map(|value| (value, published))
+    }
+}
+
+impl Coherent {
+    pub(super) fn name<'a>(&self, parent: NodeId, name: &'a CStr) -> io::Result<Name<'a>> {
+        let dir = self.inner.tag(parent)?;
+        let lock = self.observatory.name_lock(dir, name.to_bytes())?;
+        let parent_attr = self.slots_of(dir)?.map(|slots| slots.attr);
+        Ok(Name { parent, text: name, dir, lock, parent_attr })
+    }
+
+    /// The attr slot of what the name means at this moment.
+    pub(super) fn meaning(&self, name: &Name<'_>) -> io::Result<Option<SlotIndex>> {
+        match self.inner.tag_of_name(name.parent, name.text)? {
+            Some(tag) => Ok(self.slots_of(tag)?.map(|slots| slots.attr)),
+            None => Ok(None),
+        }
+    }
+
+    /// Calls `act` with the right to change these names.
+    pub(super) fn with_names<T>(
+        &self,
+        locks: [Option<SlotIndex>; 2],
+        act: impl FnOnce(&mut Names<'_>) -> io::Result<T>,
+    ) -> io::Result<T> {
+        self.workers.with(|worker| match locks {
+            [Some(one), Some(other)] => act(&mut Names::Locked(worker.lock_names([one, other]))),
+            [Some(one), None] | [None, Some(one)] => {
+                act(&mut Names::Locked(worker.lock_names([one])))
+            }
+            [None, None] => act(&mut Names::Free(worker)),
+        })
+    }
+
+    /// An operation that makes something new under a name.
+    pub(super) fn make(
+        &self,
+        (parent, name): (NodeId, &CStr),
+        act: impl FnOnce() -> io::Result<Entry>,
+    ) -> io::Result<Entry> {
+        let name = self.name(parent, name)?;
+        let (mut entry, published) = self.with_names([name.lock, None], |names| {
+            names.change(SlotSet::from([name.lock, name.parent_attr]), act)
+        })?;
+        name.vouch(&mut entry, &published);
+        Ok(entry)
+    }
+
+    /// UNLINK and RMDIR.
+    pub(super) fn remove(
+        &self,
+        (parent, name): (NodeId, &CStr),
+        act: impl FnOnce() -> io::Result<()>,
+    ) -> io::Result<()> {
+        let name = self.name(parent, name)?;
+        self.with_names([name.lock, None], |names| {
+            let victim = self.meaning(&name)?;
+            names.change(SlotSet::from([name.lock, name.parent_attr, victim]), act)
+        })
+        .map(|((), _)| ())
+    }
+}

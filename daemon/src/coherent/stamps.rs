@@ -1,0 +1,50 @@
+//! Snapshots of slots, as replies carry them.
+
+use coherence::{InodeSlots, Published, Snapshot};
+use fuse::abi::Stamp;
+
+/// Puts `snapshot` into a place of `stamp`.
+pub(super) fn set(stamp: &mut Stamp, place: usize, snapshot: Snapshot) {
+    stamp.slots[place] = snapshot.slot;
+    stamp.words[place] = snapshot.word;
+}
+
+/// A stamp with one place filled in.
+pub(super) fn only(place: usize, snapshot: Snapshot) -> Stamp {
+    let mut stamp = Stamp::default();
+    set(&mut stamp, place, snapshot);
+    stamp
+}
+
+/// A stamp for an inode, from snapshots of perm, attr and data.
+pub(super) fn of_inode([perm, attr, data]: [Snapshot; 3]) -> Stamp {
+    let mut stamp = Stamp::default();
+    set(&mut stamp, Stamp::PERM, perm);
+    set(&mut stamp, Stamp::ATTR, attr);
+    set(&mut stamp, Stamp::DATA, data);
+    stamp
+}
+
+/// The stamp of an inode whose attributes were read inside a change of it.
+pub(super) fn published(slots: Option<InodeSlots>, published: &Published) -> Stamp {
+    let Some(slots) = slots else { return Stamp::default() };
+    of_inode([slots.perm, slots.attr, slots.data].map(|slot| published.snapshot(slot)))
+}
+
+/// Whether anything vouches for what stands in a place.
+pub(super) fn covers(stamp: &Stamp, place: usize) -> bool {
+    stamp.slots[place] != Snapshot::NOT_COVERED.slot
+}
+
+/// Puts the places of an inode from `other` into `stamp`, the name's left alone.
+pub(super) fn replace_inode(stamp: &mut Stamp, other: &Stamp) {
+    for place in [Stamp::PERM, Stamp::ATTR, Stamp::DATA] {
+        copy(stamp, other, place);
+    }
+}
+
+/// Puts one place from `other` into `stamp`.
+pub(super) fn copy(stamp: &mut Stamp, other: &Stamp, place: usize) {
+    stamp.slots[place] = other.slots[place];
+    stamp.words[place] = other.words[place];
+}

@@ -1,0 +1,110 @@
+//! Which version table a shared directory has.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use coherence::{AttachError, Engine, Options};
+
+/// What the operator wants.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Choice {
+    /// The one that every daemon of this user finds for this directory.
+    #[default]
+    Auto,
+    /// None: guests cache by timeouts, and no other guest learns of what this one changes.
+    Off,
+    /// This one.
+    Path(PathBuf),
+}
+
+impl std::str::FromStr for Choice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "off" => Ok(Self::Off),
+            path if path.contains('/') => Ok(Self::Path(path.into())),
+            _ => Err("write auto, off, or a path with a slash in it (./table)".to_owned()),
+        }
+    }
+}
+
+/// Why there is no table.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // The messages say it.
+pub enum TableStartError {
+    #[error(
+        "cannot keep a version table in {}: {error}; name a place with --version-table PATH, or go without: --version-table off",
+        directory.display()
+    )]
+    RunTime { directory: PathBuf, error: io::Error },
+    #[error("{0} (--version-table)")]
+    Attach(#[from] AttachError),
+}
+
+/// Joins the table of a shared directory; none where that is the operator's choice.
+///
+/// # Errors
+/// [`TableStartError`]. A daemon that was to have a table does not run without: the guests of the others would not
+/// learn of its changes.
+pub fn join(
+    choice: &Choice,
+    words: Option<u64>,
+    group: Option<u32>,
+    shared: &Path,
+) -> Result<Option<Arc<Engine>>, TableStartError> {
+    let path = match choice {
+        Choice::Off => return Ok(None),
+        Choice::Path(path) => path.clone(),
+        Choice::Auto => usual_place(shared)?,
+    };
+    Ok(Some(Engine::attach(Options { words, group, ..Options::new(path) })?))
+}
+
+/// `samepage/DEVICE-INODE.table` in the run-time directory: the same for every daemon that this user starts on the
+/// directory, by whatever path.
+fn usual_place(shared: &Path) -> Result<PathBuf, TableStartError> {
+    let directory = run_time_directory();
+    let failed = |error| TableStartError::RunTime { directory: directory.clone(), error };
+    DirBuilder::new().recursive(true).mode(0o755).create(&directory).map_err(failed)?;
+    let found = fs::symlink_metadata(&directory).map_err(failed)?;
+    let own = rustix::process::geteuid().as_raw();
+    if !found.is_dir() || found.uid() != own || found.mode() & 0o022 != 0 {
+        let why = "it is not a directory that only this user may write to";
+        return Err(failed(io::Error::other(why)));
+    }
+    let metadata = fs::metadata(shared).map_err(failed)?;
+    Ok(directory.join(format!("{:x}-{:x}.table", metadata.dev(), metadata.ino())))
+}
+
+fn run_time_directory() -> PathBuf {
+    let own = rustix::process::geteuid();
+    if own.is_root() {
+        return PathBuf::from("/run/samepage");
+    }
+    match std::env::var_os("XDG_RUNTIME_DIR").filter(|directory| !directory.is_empty()) {
+        Some(directory) => PathBuf::from(directory).join("samepage"),
+        None => std::env::temp_dir().join(format!("samepage-{}", own.as_raw())),
+    }
+}
+
+/// The QEMU arguments that hand a table to a guest, which cannot write to it.
+#[must_use]
+pub fn qemu_arguments(engine: &Engine) -> String {
+    let mib = (engine.table_words() * 8).div_ceil(1 << 20);
+    let size = if mib * (1 << 20) == engine.table_words() * 8 {
+        format!("{mib}M")
+    } else {
+        (engine.table_words() * 8).to_string()
+    };
+    format!(
+        "-object memory-backend-file,id=samepage,size={size},share=on,mem-path={},readonly=on \
+         -device ivshmem-plain,memdev=samepage",
+        // QEMU doubles a comma that is part of a value.
+        engine.path().display().to_string().replace(',', ",,")
+    )
+}

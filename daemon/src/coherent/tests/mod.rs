@@ -1,0 +1,6 @@
+//! Daemons that share a table, without VMs: what a guest of one holds, after another has changed something.
+
+mod changes;
+mod kit;
+mod replies;
+mod session;

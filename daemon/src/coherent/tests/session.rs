@@ -1,0 +1,65 @@
+//! Who gets stamps at all.
+
+use std::fs;
+
+use fuse::abi::{InitFlags, OpenReplyFlags, Stamp};
+use fuse::filesystem::Offer;
+use fuse::{FileSystem, NodeId};
+
+use super::kit::{Guest, House, ROOT};
+use crate::passthrough::{CachePolicy, Config};
+
+fn agrees(guest: &Guest, offer: &Offer) -> bool {
+    guest.fs.init(offer).unwrap().contains(InitFlags::VERSION_TABLE)
+}
+
+#[test]
+fn only_a_guest_with_this_very_table_gets_stamps() {
+    let house = House::new();
+    let guest = house.boot(house.config());
+    let offer = guest.offer();
+    assert!(agrees(&guest, &offer));
+    let mut other = offer;
+    other.table_id[15] ^= 1;
+    assert!(!agrees(&guest, &other));
+    let flags = InitFlags::all() - InitFlags::VERSION_TABLE;
+    assert!(!agrees(&guest, &Offer { flags, ..offer }));
+}
+
+#[test]
+fn a_guest_that_shall_not_cache_gets_none() {
+    let house = House::new();
+    let guest = house.boot(Config { cache: CachePolicy::Never, ..house.config() });
+    assert!(!agrees(&guest, &guest.offer()));
+}
+
+#[test]
+fn a_stock_guest_is_served_as_without_a_table() {
+    let house = House::new();
+    fs::write(house.path("file"), "contents").unwrap();
+    let guest = house.boot(house.config());
+    guest.fs.init(&(InitFlags::all() - InitFlags::VERSION_TABLE).into()).unwrap();
+    assert_eq!(guest.found(NodeId::ROOT, "file").1, Stamp::default());
+    assert!(guest.lookup(NodeId::ROOT, "missing").is_err(), "no negative entries");
+    let opened = guest.fs.opendir(&ROOT, NodeId::ROOT, 0).unwrap();
+    assert_eq!((opened.stamp, opened.flags), (Stamp::default(), OpenReplyFlags::empty()));
+}
+
+#[test]
+fn a_stock_guest_s_changes_are_announced() {
+    let house = House::new();
+    let (stock, coherent) = (house.boot(house.config()), house.guest());
+    stock.fs.init(&(InitFlags::all() - InitFlags::VERSION_TABLE).into()).unwrap();
+    let missing = coherent.lookup(NodeId::ROOT, "missing").unwrap().stamp;
+    stock.create("missing", 0).unwrap();
+    assert_eq!(coherent.current(&missing), "");
+}
+
+#[test]
+fn a_guest_that_has_gone_gets_no_more() {
+    let house = House::new();
+    let guest = house.guest();
+    guest.fs.destroy();
+    guest.fs.init(&(InitFlags::all() - InitFlags::VERSION_TABLE).into()).unwrap();
+    assert!(guest.lookup(NodeId::ROOT, "missing").is_err());
+}
