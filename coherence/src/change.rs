@@ -63,12 +63,16 @@ pub struct Pending {
     marked: usize,
     /// Every slot bears the mark instead: nobody knows what the change may touch.
     everything: bool,
+    /// Slots that no reply will be stamped with, a bit each.
+    unstamped: u8,
 }
+
+const _: () = assert!(MAX_CHANGE_SLOTS <= u8::BITS as usize);
 
 impl Default for Pending {
     fn default() -> Self {
         let announced = [SlotWord::UNTOUCHED; MAX_CHANGE_SLOTS];
-        Self { slots: SlotSet::EMPTY, announced, marked: 0, everything: false }
+        Self { slots: SlotSet::EMPTY, announced, marked: 0, everything: false, unstamped: 0 }
     }
 }
 
@@ -89,6 +93,7 @@ impl<'a> Change<'a> {
         pending.end_leaked(seat);
         let (words, line) = (seat.words(), seat.line());
         pending.slots = slots;
+        pending.unstamped = 0;
         let Pending { slots, announced, marked, .. } = &mut *pending;
         for ((at, &slot), announced) in slots.as_slice().iter().enumerate().zip(announced) {
             *announced = line.mark(words, at, slot);
@@ -96,6 +101,21 @@ impl<'a> Change<'a> {
         }
         announce_fence();
         Self { seat, pending }
+    }
+
+    /// Says that no reply will be stamped with the words of `slots`.
+    pub(crate) fn leave_unstamped(&mut self, slots: &SlotSet) {
+        for at in slots.as_slice().iter().filter_map(|&slot| self.pending.slots.position(slot)) {
+            self.pending.unstamped |= 1 << at;
+        }
+    }
+
+    /// The slots that a reply may be stamped with should this change be alone, and their words as announced.
+    #[inline]
+    pub(crate) fn stampable(&self) -> impl Iterator<Item = (SlotIndex, SlotWord)> {
+        let Pending { slots, announced, unstamped, .. } = &*self.pending;
+        let all = slots.as_slice().iter().copied().zip(*announced).enumerate();
+        all.filter(move |(at, _)| unstamped & (1 << at) == 0).map(|(_, stampable)| stampable)
     }
 
     /// Announces on words of this process alone.
@@ -123,9 +143,9 @@ impl<'a> Change<'a> {
         let mut published = Published::NOTHING;
         if !self.pending.everything {
             published.slots = self.pending.slots;
-            let announced = self.pending.announced;
+            let (announced, unstamped) = (self.pending.announced, self.pending.unstamped);
             unmark(self.seat, self.pending, |at, word| {
-                if alone(announced[at], word) {
+                if alone(announced[at], word) && unstamped & (1 << at) == 0 {
                     published.words[at] = word;
                 }
             });

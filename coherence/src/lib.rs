@@ -47,11 +47,15 @@ pub mod inspect;
 #[cfg(not(loom))]
 mod proc;
 #[cfg(not(loom))]
+mod promises;
+#[cfg(not(loom))]
 mod region;
 #[cfg(not(loom))]
 mod sys;
 #[cfg(not(loom))]
 mod table;
+#[cfg(not(loom))]
+pub mod watch;
 
 pub use change::{Change, Pending, Published, Unrecorded};
 pub use clock::Clock;

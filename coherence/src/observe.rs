@@ -16,6 +16,11 @@ pub struct Observation<const N: usize> {
 }
 
 impl<const N: usize> Observation<N> {
+    /// What will vouch for the read. For noting it, not for reading by.
+    pub(crate) fn snapshots(&self) -> &[Snapshot] {
+        &self.snapshots
+    }
+
     /// Reads what the observed slots cover; returns it with the snapshots that vouch for it, in the order of the
     /// slots. A slot with a change in progress gives [`Snapshot::NOT_COVERED`].
     ///

@@ -30,6 +30,11 @@ impl Region {
         Self::of(options(len)?.map_raw_read_only(file)?)
     }
 
+    /// Memory of this process alone, all zeroes, that takes room only where it is written.
+    pub(crate) fn anonymous(len: u64) -> io::Result<Self> {
+        Self::of(options(len)?.map_anon()?.into())
+    }
+
     fn of(map: MmapRaw) -> io::Result<Self> {
         Ok(Self { guard: Guard::new(map.as_ptr() as usize, map.len())?, map })
     }

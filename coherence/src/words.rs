@@ -106,6 +106,13 @@ impl<'a> Words<'a> {
         self.word(slot).fetch_add(GENERATION_ONE, advance_order());
     }
 
+    /// As [`Self::advance`], if the word still is as it was `seen`. True when it was.
+    pub(crate) fn advance_from(self, slot: SlotIndex, seen: SlotWord) -> bool {
+        let moved = seen.0.wrapping_add(GENERATION_ONE);
+        // Relaxed when it fails: it is read again.
+        self.word(slot).compare_exchange(seen.0, moved, advance_order(), Relaxed).is_ok()
+    }
+
     /// Advances every slot from `from` up to, not including, `to`: nothing that was observed before this call counts
     /// any longer.
     pub fn advance_range(self, from: u32, to: u32) {

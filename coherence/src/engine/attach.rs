@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
@@ -325,6 +325,7 @@ impl Joining {
             holds: Mutex::new(Holds::new(MAX_HOLDS, MAX_LINGERING)),
             lingering: Mutex::default(),
             sweeper: Mutex::new(Sweeper::new(self.options.sweep_interval)),
+            promises: OnceLock::new(),
         }))
     }
 }

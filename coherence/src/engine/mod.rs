@@ -10,7 +10,7 @@ mod worker;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use shm_layout::word::Ordering::{Acquire, Relaxed, Release};
@@ -31,6 +31,7 @@ use crate::limits::MAX_WORKERS;
 use crate::names::{NameLocks, Owner};
 use crate::observe::Observation;
 use crate::proc::{Proc, ProcessId};
+use crate::promises::{self, Promises};
 use crate::slots::{SlotIndex, SlotSet};
 use crate::table::Table;
 use crate::words::Words;
@@ -59,6 +60,8 @@ pub struct Engine {
     holds: Mutex<Holds>,
     lingering: Mutex<Vec<Lingering>>,
     sweeper: Mutex<Sweeper>,
+    /// Once events are handled: what this daemon answers for.
+    promises: OnceLock<Promises>,
 }
 
 /// What the VMM may do with the table's file.
@@ -158,7 +161,11 @@ impl Engine {
 
     /// Reads the words of `slots`, before what they cover is read.
     pub fn observe<const N: usize>(&self, slots: [SlotIndex; N]) -> Observation<N> {
-        self.words().observe_all(slots)
+        let observation = self.words().observe_all(slots);
+        if let Some(promises) = self.promises.get() {
+            promises.observed(observation.snapshots());
+        }
+        observation
     }
 
     /// Tells the guests of a change that somebody else has made.
@@ -166,6 +173,36 @@ impl Engine {
         for &slot in slots.as_slice() {
             self.words().advance(slot);
         }
+    }
+
+    /// From here on every stamp is noted, for [`Self::end_stamps`]. Call it before the first.
+    ///
+    /// # Errors
+    /// No memory to be had.
+    pub fn answer_for_stamps(&self) -> io::Result<()> {
+        if self.promises.get().is_none() {
+            // Should another thread be faster: nothing was noted in either.
+            let _ = self.promises.set(Promises::new(self.table_words())?);
+        }
+        Ok(())
+    }
+
+    /// Deals with changes that somebody else has made, as events tell: no stamp that this daemon gave for any of `slots`
+    /// counts from here on. Slots whose words have moved past all its stamps are left alone, so that one change costs one
+    /// step however many daemons hear of it. Returns how many slots were moved.
+    pub fn end_stamps(&self, slots: &[SlotIndex]) -> u64 {
+        let Some(promises) = self.promises.get() else {
+            for &slot in slots {
+                self.words().advance(slot);
+            }
+            return slots.len() as u64;
+        };
+        promises::settle();
+        slots.iter().filter(|&&slot| promises.end(self.words(), slot)).count() as u64
+    }
+
+    pub(crate) fn placement(&self) -> &Placement {
+        &self.placement
     }
 
     /// A worker for one thread. Daemons make theirs at start-up.

@@ -92,8 +92,23 @@ impl Worker {
     /// [`AnnounceError`]; then the change must not be made.
     #[inline]
     pub fn announce(&mut self, slots: SlotSet) -> Result<Change<'_>, AnnounceError> {
+        self.announce_unstamped(slots, &SlotSet::EMPTY)
+    }
+
+    #[inline]
+    fn announce_unstamped(
+        &mut self,
+        slots: SlotSet,
+        unstamped: &SlotSet,
+    ) -> Result<Change<'_>, AnnounceError> {
+        let engine = &self.seat.engine;
         self.seat.area().count_change();
-        settle(&self.seat.engine, Change::announce(&self.seat, &mut self.pending, slots))
+        let mut change = Change::announce(&self.seat, &mut self.pending, slots);
+        if let Some(promises) = engine.promises.get() {
+            change.leave_unstamped(unstamped);
+            promises.announced(change.stampable());
+        }
+        settle(engine, change)
     }
 
     /// Locks the names with these entry slots, before what they mean is looked up.
@@ -222,8 +237,23 @@ impl NameGuard<'_> {
     /// # Errors
     /// As for [`Worker::announce`].
     pub fn announce(&mut self, slots: SlotSet) -> Result<Change<'_>, AnnounceError> {
+        self.announce_unstamped(slots, &SlotSet::EMPTY)
+    }
+
+    /// As [`Self::announce`]; no reply will be stamped with the words of `unstamped`, which are among `slots`.
+    ///
+    /// For inodes that were looked up by name (what UNLINK, RMDIR and RENAME move or remove): events of one's own changes
+    /// to them are handled as anybody's, and where no stamp was given they then have nothing to move.
+    ///
+    /// # Errors
+    /// As for [`Worker::announce`].
+    pub fn announce_unstamped(
+        &mut self,
+        slots: SlotSet,
+        unstamped: &SlotSet,
+    ) -> Result<Change<'_>, AnnounceError> {
         if self.is_complete() {
-            return self.worker.announce(slots);
+            return self.worker.announce_unstamped(slots, unstamped);
         }
         let Worker { seat, pending } = &mut *self.worker;
         let engine = &seat.engine;

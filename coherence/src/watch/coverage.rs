@@ -1,0 +1,196 @@
+//! Whether changes to an inode will be noticed: what everybody asks who gives stamps.
+
+use std::collections::HashMap;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, RwLock};
+use shm_layout::SharedU64;
+use shm_layout::word::Ordering::{Acquire, Relaxed, Release};
+
+use super::watcher::Counters;
+use super::{ChangeSource, Grain, Refusal};
+use crate::hash::InodeKey;
+
+/// By file system id and device: btrfs has one of each for a subvolume.
+pub(super) type Systems = HashMap<([i32; 2], u64), Arc<FileSystem>>;
+
+/// What the watcher's thread and those who ask share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    /// 0: nothing is watched at the moment. Else which life of the source it is.
+    life: SharedU64,
+    pub(super) source: RwLock<Option<Arc<dyn ChangeSource>>>,
+    pub(super) systems: Mutex<Systems>,
+    pub(super) counters: Counters,
+}
+
+impl Shared {
+    pub(super) fn new(source: Option<Arc<dyn ChangeSource>>) -> Self {
+        let source = RwLock::new(source);
+        Self {
+            life: SharedU64::new(1),
+            source,
+            systems: Mutex::default(),
+            counters: Counters::default(),
+        }
+    }
+
+    fn life(&self) -> u64 {
+        // Acquire: a life that is seen to have begun has its watches. Asked after an observation: a watcher that ends
+        // its life sweeps afterwards.
+        self.life.load(Acquire)
+    }
+
+    pub(super) fn is_alive(&self) -> bool {
+        self.life() != 0
+    }
+
+    /// From here on nobody is given stamps. Sweep after this.
+    pub(super) fn end_life(&self) {
+        // Release: what comes after, the sweep, is the caller's to order: it moves words by read-modify-writes.
+        self.life.store(0, Release);
+        crate::promises::settle();
+    }
+
+    /// Stamps may be given again.
+    pub(super) fn begin_life(&self, number: u64) {
+        // Release: the watches are there.
+        self.life.store(number, Release);
+    }
+}
+
+/// A file system, as far as it can be watched. Keep it with what is known of each mount.
+#[derive(Debug)]
+pub struct FileSystem {
+    pub(super) shared: Arc<Shared>,
+    /// 1: it is watched, or its inodes can be.
+    watched: SharedU64,
+    /// Something on it: keeps it from being unmounted for good, and is how it is watched again.
+    pub(super) file: OwnedFd,
+    grain: Grain,
+    /// Inodes with a watch of their own.
+    inodes: Mutex<HashMap<InodeKey, Use>>,
+}
+
+/// Who needs an inode's watch.
+#[derive(Clone, Copy, Debug, Default)]
+struct Use {
+    requests: u32,
+    forgotten: bool,
+}
+
+impl FileSystem {
+    pub(super) fn new(shared: Arc<Shared>, file: OwnedFd, grain: Grain, watched: bool) -> Self {
+        let watched = SharedU64::new(watched.into());
+        Self { shared, watched, file, grain, inodes: Mutex::default() }
+    }
+
+    /// The source has a new life; `watched` is whether it could be told of this file system.
+    pub(super) fn renew(&self, watched: bool) {
+        // Relaxed: the release of the new life follows.
+        self.watched.store(watched.into(), Relaxed);
+    }
+
+    /// Makes sure that changes to `inode` are noticed, *before* it is observed. `open` is how to get at it, where it
+    /// needs a watch of its own. None: it gets no stamp.
+    ///
+    /// With whole file systems watched this is two loads.
+    pub fn cover<F: AsFd>(
+        &self,
+        inode: InodeKey,
+        open: impl FnOnce() -> std::io::Result<F>,
+    ) -> Option<Coverage<'_>> {
+        let life = self.shared.life();
+        // Relaxed: ordered by the life.
+        if life == 0 || self.watched.load(Relaxed) == 0 {
+            return None;
+        }
+        let inode = match self.grain {
+            Grain::FileSystem => None,
+            Grain::Inode => {
+                self.watch(inode, open)?;
+                Some(inode)
+            }
+        };
+        Some(Coverage { system: self, life, inode })
+    }
+
+    fn watch<F: AsFd>(
+        &self,
+        inode: InodeKey,
+        open: impl FnOnce() -> std::io::Result<F>,
+    ) -> Option<()> {
+        let source = self.shared.source.read().clone()?;
+        let mut inodes = self.inodes.lock();
+        if !source.watches(inode) {
+            let watched = open()
+                .map_err(Refusal::Io)
+                .and_then(|file| source.watch_inode(inode, file.as_fd()));
+            if let Err(refusal) = watched {
+                self.shared.counters.refuse_inode(&refusal);
+                return None;
+            }
+        }
+        let uses = inodes.entry(inode).or_default();
+        uses.requests += 1;
+        uses.forgotten = false;
+        Some(())
+    }
+
+    /// Nobody uses stamps of `inode` any more: its guest has forgotten it, and what it knew of names in it. A request
+    /// that still covers it keeps the watch until it is done.
+    pub fn forget(&self, inode: InodeKey) {
+        if self.grain == Grain::FileSystem {
+            return;
+        }
+        let mut inodes = self.inodes.lock();
+        if let Some(uses) = inodes.get_mut(&inode) {
+            uses.forgotten = true;
+            self.drop_unused(&mut inodes, inode);
+        }
+    }
+
+    fn release(&self, inode: InodeKey) {
+        let mut inodes = self.inodes.lock();
+        if let Some(uses) = inodes.get_mut(&inode) {
+            uses.requests -= 1;
+            self.drop_unused(&mut inodes, inode);
+        }
+    }
+
+    fn drop_unused(&self, inodes: &mut HashMap<InodeKey, Use>, inode: InodeKey) {
+        if inodes.get(&inode).is_some_and(|uses| uses.forgotten && uses.requests == 0) {
+            inodes.remove(&inode);
+            if let Some(source) = &*self.shared.source.read() {
+                source.forget_inode(inode);
+            }
+        }
+    }
+}
+
+/// Changes to an inode are noticed, at least until this is dropped.
+#[derive(Debug)]
+#[must_use = "ask whether it stands after the words were read"]
+pub struct Coverage<'a> {
+    system: &'a FileSystem,
+    life: u64,
+    inode: Option<InodeKey>,
+}
+
+impl Coverage<'_> {
+    /// Whether it still holds. Ask *after* the words were read (observed or announced): what was read under a cover that
+    /// stands is watched, or swept when the watcher ends.
+    #[must_use]
+    pub fn stands(&self) -> bool {
+        self.system.shared.life() == self.life
+    }
+}
+
+impl Drop for Coverage<'_> {
+    fn drop(&mut self) {
+        if let Some(inode) = self.inode {
+            self.system.release(inode);
+        }
+    }
+}

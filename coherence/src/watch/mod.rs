@@ -1,0 +1,39 @@
+//! Changes that others make on the host.
+//!
+//! ```text
+//! kernel ──▶ ChangeSource ──▶ Batch ──▶ Engine::end_stamps
+//!            fanotify          slots,       moves those that this daemon
+//!            inotify           each once    has given stamps for
+//!            scripted
+//! ```
+//!
+//! A [`Watcher`] owns the source and the thread that reads it. Whoever gives stamps asks it for [`Coverage`]: *before*
+//! an inode is observed, so that the watch is there first, and once more *after* the words were read, since a watcher
+//! that dies stops being asked before everything is swept. Where nothing covers an inode it gets no stamp.
+//!
+//! Each daemon watches for itself all that it stamps; nobody is elected. `docs/protocol.md`, "Events", has the rules and
+//! why they are enough, `docs/operations.md` what each source costs.
+
+mod batch;
+mod coverage;
+mod fanotify;
+mod file_system;
+mod inotify;
+mod mounts;
+mod records;
+mod scripted;
+mod source;
+mod thread;
+mod watcher;
+
+#[cfg(test)]
+mod tests;
+
+pub use batch::{Batch, Part};
+pub use coverage::{Coverage, FileSystem};
+pub use fanotify::Fanotify;
+pub use file_system::FileId;
+pub use inotify::Inotify;
+pub use scripted::{Script, Scripted};
+pub use source::{ChangeSource, Grain, Refusal};
+pub use watcher::{Figures, Mode, StartError, Watcher};

@@ -1,0 +1,233 @@
+//! Each way in which watching fails: nothing is stamped, nothing stays, and it heals.
+
+use std::os::fd::AsRawFd;
+
+use parking_lot::Mutex;
+use shm_layout::Snapshot;
+
+use super::*;
+use crate::watch::{Batch, Part, Script, Scripted};
+
+struct Patient {
+    f: Fixture,
+    scripted: Scripted,
+    watcher: Watcher,
+    system: Arc<FileSystem>,
+    /// Sources may be made.
+    cured: Arc<Mutex<Option<Scripted>>>,
+}
+
+impl Patient {
+    fn new() -> Self {
+        let f = Fixture::new("/dev/shm");
+        let scripted = Scripted::new(Grain::FileSystem).unwrap();
+        let cured = Arc::new(Mutex::new(None::<Scripted>));
+        let cure = Arc::clone(&cured);
+        let factory: Factory = Box::new(move || match cure.lock().clone() {
+            Some(source) => Ok(Arc::new(source)),
+            None => Err(std::io::Error::other("not yet")),
+        });
+        let watcher = f.watch(Arc::new(scripted.clone()), factory);
+        let system = watcher.file_system(open(f.share.path()).as_fd()).unwrap();
+        Self { f, scripted, watcher, system, cured }
+    }
+
+    fn stamp(&self) -> Snapshot {
+        self.f.inode(&self.system, self.f.share.path())[1]
+    }
+
+    fn ends(&self, stamp: Snapshot) {
+        eventually("the end of the stamp", || !self.f.view.is_current(stamp));
+    }
+}
+
+#[test]
+fn an_event_ends_a_stamp_and_events_that_were_lost_end_all() {
+    let p = Patient::new();
+    let stamp = p.stamp();
+    p.scripted.tell(Script::Inode(p.f.key(p.f.share.path()), Part::Attributes));
+    p.ends(stamp);
+    let stamp = p.stamp();
+    p.scripted.tell(Script::Lost);
+    p.ends(stamp);
+    assert!(p.stamp().covers(), "the watch stands");
+    eventually("the figure", || p.watcher.figures().sweeps == 1);
+}
+
+#[test]
+fn a_source_that_fails_ends_all_stamps_and_there_are_none_until_it_is_back() {
+    for how in [Script::Fail, Script::Die] {
+        let p = Patient::new();
+        let stamp = p.stamp();
+        let cover = p.system.cover(p.f.key(p.f.share.path()), || Ok(open(p.f.share.path())));
+        p.scripted.tell(how);
+        p.ends(stamp);
+        assert!(!p.watcher.is_alive() && !p.stamp().covers());
+        assert!(!cover.as_ref().unwrap().stands());
+        let next = Scripted::new(Grain::FileSystem).unwrap();
+        *p.cured.lock() = Some(next.clone());
+        eventually("another life", || p.watcher.is_alive());
+        assert!(!cover.unwrap().stands(), "what was covered in an earlier life");
+        let stamp = p.stamp();
+        assert!(stamp.covers());
+        next.tell(Script::Inode(p.f.key(p.f.share.path()), Part::Links));
+        p.ends(stamp);
+        assert_eq!(p.watcher.figures().failures, 1);
+    }
+}
+
+#[test]
+fn nobody_is_stamped_by_a_watcher_that_has_gone() {
+    let p = Patient::new();
+    drop(p.watcher);
+    assert!(!p.f.inode(&p.system, p.f.share.path())[1].covers());
+}
+
+#[test]
+fn what_does_not_concern_a_daemon_moves_nothing() {
+    let p = Patient::new();
+    let stamp = p.stamp();
+    let elsewhere = InodeKey(7);
+    for part in [Part::Attributes, Part::Contents, Part::Links] {
+        p.scripted.tell(Script::Inode(elsewhere, part));
+    }
+    p.scripted.tell(Script::Name(elsewhere, b"name".to_vec()));
+    eventually("the events", || p.watcher.figures().events == 4);
+    assert_eq!(p.watcher.figures().moved, 0);
+    assert!(p.f.view.is_current(stamp));
+}
+
+#[test]
+fn one_change_moves_a_slot_once_however_many_daemons_hear_of_it() {
+    let f = Fixture::new("/dev/shm");
+    let engines = [Arc::clone(&f.engine), f.another(), f.another()];
+    let below = [f.share.path().to_owned()];
+    let daemons = engines.each_ref().map(|engine| {
+        let source = Scripted::new(Grain::FileSystem).unwrap();
+        let watcher = Watcher::with(engine, Arc::new(source.clone()), never(), &below).unwrap();
+        (source, watcher)
+    });
+    let key = f.key(f.share.path());
+    let slots = f.engine.inode_slots(key).unwrap();
+    // Each has given a stamp of the same word.
+    let stamps = engines.each_ref().map(|e| {
+        e.inode_slots(key).unwrap();
+        e.observe([slots.attr]).then(|| ()).1[0]
+    });
+    for (source, watcher) in &daemons {
+        source.tell(Script::Inode(key, Part::Links));
+        eventually("the event", || watcher.figures().events == 1);
+    }
+    assert!(stamps.iter().all(|s| s.covers() && !f.view.is_current(*s)));
+    let moved: u64 = daemons.iter().map(|(_, watcher)| watcher.figures().moved).sum();
+    assert_eq!(moved, 1);
+}
+
+#[test]
+fn a_queue_that_overflows_says_so() {
+    let f = Fixture::new("/dev/shm");
+    let sources = {
+        let _alone = QUEUE_LIMITS.write();
+        let _tiny = Sysctls::tiny();
+        bystanders_anyhow()
+    };
+    for source in sources {
+        source.watch_file_system(open(f.share.path()).as_fd()).unwrap();
+        source.watch_inode(f.key(f.share.path()), open(f.share.path()).as_fd()).unwrap();
+        for i in 0..100 {
+            let file = f.path(&i.to_string());
+            std::fs::write(&file, "").unwrap();
+            std::fs::remove_file(file).unwrap();
+        }
+        let mut batch = Batch::new(f.engine.placement());
+        while source.read(&mut batch).unwrap() {}
+        assert!(batch.why_lost().is_some(), "{}", source.name());
+    }
+}
+
+/// Queues that are made meanwhile hold next to nothing.
+struct Sysctls([(&'static str, String); 2]);
+
+impl Sysctls {
+    fn tiny() -> Self {
+        let names =
+            ["/proc/sys/fs/fanotify/max_queued_events", "/proc/sys/fs/inotify/max_queued_events"];
+        Self(names.map(|name| {
+            let old = std::fs::read_to_string(name).unwrap();
+            std::fs::write(name, "8").unwrap();
+            (name, old)
+        }))
+    }
+}
+
+impl Drop for Sysctls {
+    fn drop(&mut self) {
+        for (name, old) in &self.0 {
+            let _ = std::fs::write(name, old);
+        }
+    }
+}
+
+#[test]
+fn inodes_beyond_the_limit_get_no_stamp() {
+    let test = "failures::inodes_beyond_the_limit_get_no_stamp";
+    if !inside(test, &["-U", "-r"], "echo 3 > /proc/sys/user/max_inotify_watches") {
+        return;
+    }
+    let f = Fixture::new("/dev/shm");
+    let watcher = f.watch(Arc::new(Inotify::new().unwrap()), never());
+    let system = watcher.file_system(open(f.share.path()).as_fd()).unwrap();
+    let stamp = |i: u32| {
+        let path = f.path(&i.to_string());
+        std::fs::write(&path, "").unwrap();
+        f.inode(&system, &path)[1].covers()
+    };
+    assert_eq!([1, 2, 3, 4, 5].map(stamp), [true, true, true, false, false]);
+    assert_eq!((watcher.figures().watches, watcher.figures().refused_inodes), (3, 2));
+    system.forget(f.key(&f.path("1")));
+    assert!(stamp(6), "room again");
+}
+
+#[test]
+fn file_systems_that_cannot_be_watched_get_no_stamps() {
+    let f = Fixture::new("/dev/shm");
+    for source in bystanders() {
+        let watcher = f.watch(source, never());
+        let proc = File::open("/proc").unwrap();
+        let system = watcher.file_system(proc.as_fd()).unwrap();
+        assert!(system.cover(InodeKey(1), || Ok(&proc)).is_none());
+        assert_eq!(watcher.figures().refused_systems, 1);
+    }
+}
+
+#[test]
+fn a_mount_that_comes_or_goes_ends_all_stamps() {
+    let test = "failures::a_mount_that_comes_or_goes_ends_all_stamps";
+    if !inside(test, &["-m"], "mount --make-rprivate /") {
+        return;
+    }
+    for source in bystanders() {
+        let f = Fixture::new("/dev/shm");
+        std::fs::create_dir(f.path("a")).unwrap();
+        let watcher = f.watch(source, never());
+        let system = watcher.file_system(open(f.share.path()).as_fd()).unwrap();
+        let run = |program: &str, arguments: &[&str]| {
+            let mut command = std::process::Command::new(program);
+            assert!(command.args(arguments).arg(f.path("a")).status().unwrap().success());
+        };
+        let name = f.entry(&system, f.share.path(), "a");
+        run("mount", &["-t", "tmpfs", "none"]);
+        eventually("the end of the name", || !f.view.is_current(name));
+        // Under the daemon, which has it open.
+        let mounted = open(&f.path("a"));
+        let inner = watcher.file_system(mounted.as_fd()).unwrap();
+        std::fs::write(f.path("a/file"), "").unwrap();
+        let stamp = f.inode(&inner, &f.path("a/file"))[1];
+        let name = f.entry(&system, f.share.path(), "a");
+        assert!(stamp.covers() && mounted.as_raw_fd() >= 0);
+        run("umount", &["-l"]);
+        eventually("the end of the name", || !f.view.is_current(name));
+        assert!(!f.view.is_current(stamp));
+        assert!(f.entry(&system, f.share.path(), "a").covers(), "it goes on");
+    }
+}

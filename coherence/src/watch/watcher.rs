@@ -1,0 +1,255 @@
+//! The watcher as its owner sees it.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use rustix::event::EventfdFlags;
+use shm_layout::SharedU64;
+use shm_layout::word::Ordering::Relaxed;
+
+use super::coverage::Shared;
+use super::file_system;
+use super::mounts::MountTable;
+use super::thread::Loop;
+use super::{ChangeSource, Fanotify, FileSystem, Grain, Inotify, Refusal};
+use crate::engine::Engine;
+
+/// How changes on the host are learned of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// The best that the privileges allow.
+    #[default]
+    Auto,
+    /// Whole file systems. Needs `CAP_SYS_ADMIN`.
+    Fanotify,
+    /// Inode by inode.
+    Inotify,
+    /// Not at all: nobody but the table's daemons changes the files.
+    Off,
+}
+
+/// Why nothing can be watched.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// fanotify.
+    #[error(
+        "--watch fanotify: {0}; it needs CAP_SYS_ADMIN outside of any user namespace and Linux 5.17 or later: \
+         run as root, or use --watch inotify"
+    )]
+    Fanotify(io::Error),
+    /// inotify.
+    #[error("--watch inotify: {0}; raise fs.inotify.max_user_instances")]
+    Inotify(io::Error),
+    /// The mount table cannot be read.
+    #[error(
+        "--watch: cannot watch what is mounted below the shared directory: {0}; is /proc mounted?"
+    )]
+    Mounts(io::Error),
+    /// No thread to be had.
+    #[error("--watch: {0}")]
+    Thread(io::Error),
+    /// No memory for what must be noted.
+    #[error("--watch: no memory for the table's shadow: {0}")]
+    Memory(io::Error),
+}
+
+/// Watches for changes on the host and sees to it that no stamp outlives them. Drop it before the engine, after the last
+/// stamp.
+#[derive(Debug)]
+pub struct Watcher {
+    shared: Arc<Shared>,
+    thread: Option<(OwnedFd, JoinHandle<()>)>,
+}
+
+/// How a source is made, at first and whenever one has failed.
+pub(super) type Factory = Box<dyn Fn() -> io::Result<Arc<dyn ChangeSource>> + Send>;
+
+impl Watcher {
+    /// Starts watching for `engine`. `directories` are those below which mounts matter.
+    ///
+    /// # Errors
+    /// [`StartError`], with what to do.
+    pub fn start(
+        engine: &Arc<Engine>,
+        mode: Mode,
+        directories: &[PathBuf],
+    ) -> Result<Self, StartError> {
+        let fanotify: Factory = Box::new(|| Ok(Arc::new(Fanotify::new()?)));
+        let inotify: Factory = Box::new(|| Ok(Arc::new(Inotify::new()?)));
+        let (source, factory) = match mode {
+            Mode::Off => {
+                tracing::info!("changes made on the host are not watched");
+                return Ok(Self { shared: Arc::new(Shared::new(None)), thread: None });
+            }
+            Mode::Fanotify => (fanotify().map_err(StartError::Fanotify)?, fanotify),
+            Mode::Inotify => (inotify().map_err(StartError::Inotify)?, inotify),
+            Mode::Auto => match usable(&fanotify, directories) {
+                Ok(source) => (source, fanotify),
+                Err(why) => {
+                    tracing::info!("no fanotify ({why}): each inode in use is watched");
+                    (inotify().map_err(StartError::Inotify)?, inotify)
+                }
+            },
+        };
+        tracing::info!("changes made on the host are watched with {}", source.name());
+        Self::with(engine, source, factory, directories)
+    }
+
+    /// Watches with `source`, and when it fails with what `factory` makes.
+    pub(super) fn with(
+        engine: &Arc<Engine>,
+        source: Arc<dyn ChangeSource>,
+        factory: Factory,
+        directories: &[PathBuf],
+    ) -> Result<Self, StartError> {
+        let mounts = MountTable::open(directories).map_err(StartError::Mounts)?;
+        engine.answer_for_stamps().map_err(StartError::Memory)?;
+        let shared = Arc::new(Shared::new(Some(source)));
+        let stop = rustix::event::eventfd(0, EventfdFlags::CLOEXEC)
+            .map_err(|e| StartError::Thread(e.into()))?;
+        let of_thread = stop.try_clone().map_err(StartError::Thread)?;
+        let work = Loop::new(engine, &shared, factory, mounts, of_thread);
+        let thread = std::thread::Builder::new()
+            .name("samepage-watch".to_owned())
+            .spawn(move || work.run())
+            .map_err(StartError::Thread)?;
+        Ok(Self { shared, thread: Some((stop, thread)) })
+    }
+
+    /// The file system that `file` lies on. The first time it is met it is watched, which takes system calls and for
+    /// fanotify the privilege; where it cannot be, this is said once in the log.
+    ///
+    /// # Errors
+    /// Those of `fstatfs(2)` and `fstat(2)`, and no descriptor to be had.
+    pub fn file_system(&self, file: BorrowedFd<'_>) -> io::Result<Arc<FileSystem>> {
+        let key = (file_system::fsid(file)?, rustix::fs::fstat(file)?.st_dev);
+        let mut systems = self.shared.systems.lock();
+        if let Some(known) = systems.get(&key) {
+            return Ok(Arc::clone(known));
+        }
+        let file = file.try_clone_to_owned()?;
+        let source = self.shared.source.read().clone();
+        let watched = match &source {
+            Some(source) => source.watch_file_system(file.as_fd()),
+            None => file_system::check(file.as_fd()),
+        };
+        if let Err(refusal) = &watched {
+            self.shared.counters.refuse_system(refusal);
+        }
+        let grain = source.map_or(Grain::FileSystem, |s| s.grain());
+        let system = FileSystem::new(Arc::clone(&self.shared), file, grain, watched.is_ok());
+        let system = Arc::new(system);
+        systems.insert(key, Arc::clone(&system));
+        Ok(system)
+    }
+
+    /// Whether stamps are given at the moment.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        self.shared.is_alive()
+    }
+
+    /// What has happened so far.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        let source = self.shared.source.read();
+        let of = |c: &SharedU64| c.load(Relaxed);
+        let c = &self.shared.counters;
+        Figures {
+            source: source.as_ref().map_or("off", |s| s.name()),
+            alive: self.is_alive(),
+            events: of(&c.events),
+            own_events: of(&c.own_events),
+            moved: of(&c.moved),
+            sweeps: of(&c.sweeps),
+            failures: of(&c.failures),
+            watches: source.as_ref().map_or(0, |s| s.inodes()),
+            refused_systems: of(&c.refused_systems),
+            refused_inodes: of(&c.refused_inodes),
+        }
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        if let Some((stop, thread)) = self.thread.take() {
+            // Writing to an event counter that is zero neither blocks nor fails.
+            let _ = rustix::io::write(&stop, &1_u64.to_ne_bytes());
+            let _ = thread.join();
+        }
+        // The file systems and this hold each other.
+        self.shared.systems.lock().clear();
+    }
+}
+
+/// A source that can watch the file systems of `directories`, as far as they can be watched at all.
+fn usable(factory: &Factory, directories: &[PathBuf]) -> Result<Arc<dyn ChangeSource>, Refusal> {
+    let source = factory()?;
+    for directory in directories {
+        let file = std::fs::File::open(directory)?;
+        match source.watch_file_system(file.as_fd()) {
+            Ok(()) | Err(Refusal::Unwatchable(_)) => {}
+            Err(refusal) => return Err(refusal),
+        }
+    }
+    Ok(source)
+}
+
+/// What a watcher has seen and done. All but the first two and `watches` only grow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Figures {
+    /// The source's name.
+    pub source: &'static str,
+    /// Stamps are given at the moment.
+    pub alive: bool,
+    /// Events read.
+    pub events: u64,
+    /// Of these, changes that this daemon had announced (only fanotify can tell).
+    pub own_events: u64,
+    /// Slots that were moved because of events.
+    pub moved: u64,
+    /// Sweeps because of lost events or changes of the mount table.
+    pub sweeps: u64,
+    /// Failures of the source.
+    pub failures: u64,
+    /// Inodes with a watch of their own.
+    pub watches: u64,
+    /// File systems that are served without stamps.
+    pub refused_systems: u64,
+    /// Times that an inode was served without a stamp for want of a watch.
+    pub refused_inodes: u64,
+}
+
+/// The figures that are counted.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) events: SharedU64,
+    pub(super) own_events: SharedU64,
+    pub(super) moved: SharedU64,
+    pub(super) sweeps: SharedU64,
+    pub(super) failures: SharedU64,
+    refused_systems: SharedU64,
+    refused_inodes: SharedU64,
+}
+
+impl Counters {
+    pub(super) fn add(counter: &SharedU64, more: u64) -> u64 {
+        // Relaxed: a figure.
+        counter.fetch_add(more, Relaxed)
+    }
+
+    pub(super) fn refuse_system(&self, refusal: &Refusal) {
+        Self::add(&self.refused_systems, 1);
+        tracing::warn!("a file system is served without coherent caching: {refusal}");
+    }
+
+    /// Said once: it may happen for each of a million files.
+    pub(super) fn refuse_inode(&self, refusal: &Refusal) {
+        if Self::add(&self.refused_inodes, 1) == 0 {
+            tracing::warn!("inodes are served without coherent caching: {refusal}");
+        }
+    }
+}
