@@ -39,7 +39,8 @@ impl Session {
             max_readahead: 1 << 20,
             flags: flags.bits() as u32,
             flags2: (flags.bits() >> 32) as u32,
-            unused: [0; 11],
+            unused: [0; 7],
+            table_id: [0; 16],
         };
         self.request.begin(Opcode::Init, 0, 0).with(&init).end();
         let out: InitOut = wire::take(wire::expect(self.ask(4096)?)?)?;
