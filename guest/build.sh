@@ -10,7 +10,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 usage() {
 	cat <<'USAGE'
-Usage: build.sh [--source PATH] [--headers DIR] [--output DIR] [--keep DIR] [RELEASE]
+Usage: build.sh [--source PATH] [--headers DIR] [--output DIR] [--keep DIR]
+                [--faults] [RELEASE]
 
 Build samepage.ko for the kernel RELEASE (default: the running one).
 
@@ -19,6 +20,7 @@ Build samepage.ko for the kernel RELEASE (default: the running one).
   --headers DIR  headers to build against (default: /lib/modules/RELEASE/build)
   --output DIR   where samepage.ko goes (default: .)
   --keep DIR     build in DIR and leave it there
+  --faults       with a parameter "fault" that leaves out checks, for tests only
 
 On Debian:  apt install linux-source-X.Y linux-headers-RELEASE dwarves patch make
 USAGE
@@ -29,7 +31,7 @@ fail() {
 	exit 1
 }
 
-source= headers= output=. keep= release=
+source= headers= output=. keep= faults= release=
 while [ $# -gt 0 ]; do
 	case $1 in
 	--source | --headers | --output | --keep)
@@ -42,6 +44,7 @@ while [ $# -gt 0 ]; do
 		esac
 		shift 2
 		;;
+	--faults) faults=yes; shift ;;
 	--help | -h) usage; exit 0 ;;
 	-*) usage >&2; exit 2 ;;
 	*) release=$1; shift ;;
@@ -54,6 +57,7 @@ headers=${headers:-/lib/modules/$release/build}
 patches=$here/linux/$series
 
 [ -d "$patches" ] || fail "no patches for Linux $series; there are: $(cd "$here/linux" && echo [0-9]*)"
+[ -z "$faults" ] || [ -d "$patches/faults" ] || fail "no faults for Linux $series"
 [ -e "$headers/Makefile" ] || fail "no kernel headers in $headers: install linux-headers-$release"
 headers=$(cd "$headers" && pwd)
 
@@ -89,7 +93,7 @@ else
 fi
 [ -e "$work/fs/fuse/inode.c" ] || fail "$source holds no fs/fuse"
 
-for patch in "$patches"/*.patch; do
+for patch in "$patches"/*.patch ${faults:+"$patches"/faults/*.patch}; do
 	patch -s -d "$work" -p1 --no-backup-if-mismatch <"$patch" ||
 		fail "$(basename "$patch") does not apply to $source"
 done

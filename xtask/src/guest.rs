@@ -26,9 +26,9 @@ enum Action {
         /// The kernel's series
         #[arg(long, value_name = "SERIES", default_value = kernel::DEFAULT)]
         kernel: String,
-        /// A variant for tests, with this part of the protocol left out
-        #[arg(long, value_name = "NAME")]
-        fault: Option<String>,
+        /// A variant for tests, with a parameter "fault" that names a check to leave out
+        #[arg(long)]
+        faults: bool,
         /// Copy samepage.ko to this directory too, rather than only into target/rig
         #[arg(long, value_name = "DIRECTORY")]
         output: Option<PathBuf>,
@@ -36,8 +36,8 @@ enum Action {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let Action::Build { kernel, fault, output } = &arguments.command;
-    let mut module = module::obtain(kernel, fault.as_deref())?;
+    let Action::Build { kernel, faults, output } = &arguments.command;
+    let mut module = module::obtain(kernel, *faults)?;
     if let Some(directory) = output {
         let copy = directory.join("samepage.ko");
         fs::create_dir_all(directory)

@@ -1,6 +1,6 @@
 //! Process 1: from the bare initramfs to a running agent, and down again.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -27,16 +27,19 @@ pub(crate) fn run() {
 fn bring_up() -> Result<()> {
     mount_at("proc", "/proc", "proc", c"")?;
     mount_at("sysfs", "/sys", "sysfs", c"")?;
-    load_modules(Path::new("/modules"))?;
+    load_modules(Path::new("/modules"), c"")?;
     // No network in here, but programs may talk to themselves.
     let _ = Command::new("/bin/busybox").args(["ip", "link", "set", "lo", "up"]).status();
     let _ = mount_at("debugfs", "/sys/kernel/debug", "debugfs", c"");
     let command_line = fs::read_to_string("/proc/cmdline")?;
-    let says = |word| command_line.split_ascii_whitespace().any(|other| other == word);
+    let words = || command_line.split_ascii_whitespace();
+    let says = |word| words().any(|other| other == word);
     let coherent = says("samepage.coherent");
     let mount_helper = if coherent { fs::read("/samepage/mount.samepage")? } else { Vec::new() };
     if coherent {
-        load_modules(Path::new("/samepage/modules"))?;
+        let fault = words().find_map(|word| word.strip_prefix("samepage.fault="));
+        let parameters = fault.map_or(String::new(), |name| format!("fault={name}"));
+        load_modules(Path::new("/samepage/modules"), &CString::new(parameters)?)?;
     }
     if says("samepage.root=host") {
         enter_host_root()?;
@@ -72,13 +75,13 @@ fn mount_devices() -> Result<()> {
 }
 
 /// Load every file of `directory`, in the order of the names.
-fn load_modules(directory: &Path) -> Result<()> {
+fn load_modules(directory: &Path, parameters: &CStr) -> Result<()> {
     let Ok(entries) = fs::read_dir(directory) else { return Ok(()) };
     let mut files = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
     files.sort();
     for file in files {
         let module = fs::File::open(&file)?;
-        match finit_module(&module, c"", 0) {
+        match finit_module(&module, parameters, 0) {
             Ok(()) | Err(rustix::io::Errno::EXIST) => {}
             Err(error) => {
                 return Err(error).with_context(|| format!("cannot load {}", file.display()));

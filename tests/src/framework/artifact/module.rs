@@ -47,19 +47,19 @@ pub fn mount_helper() -> PathBuf {
 }
 
 /// `samepage.ko` for the rig's kernel of this series. What was built from the same sources is not
-/// built again. `fault` names a variant with a part of the protocol left out, which tests must
-/// catch.
+/// built again. With `faults` it has a parameter `fault`, which names a check that is left out and
+/// that tests must miss.
 ///
 /// # Errors
 /// There are no patches for the series, the packages cannot be fetched, or it does not compile.
-pub fn obtain(series: &str, fault: Option<&str>) -> Result<PathBuf> {
+pub fn obtain(series: &str, faults: bool) -> Result<PathBuf> {
     let release = release_of(series)?;
-    let variant = fault.map_or(String::new(), |name| format!("-{name}"));
+    let variant = if faults { "-faults" } else { "" };
     let key = fingerprint(SOURCES.iter().map(|source| paths::workspace().join(source)))?;
     let made = store::ensure(&format!("samepage-{release}{variant}-{key:016x}"), |directory| {
         let tree = build_tree(series, &release)?;
         let step = Step::begin(format!("building samepage.ko for {release}{variant}"));
-        build_in(&tree, series, &release, fault, directory)?;
+        build_in(&tree, series, &release, faults, directory)?;
         step.done("");
         Ok(Record::of("guest/build.sh", [("samepage.ko", release.as_str())]))
     })?;
@@ -118,13 +118,7 @@ fn build_tree(series: &str, release: &str) -> Result<PathBuf> {
 
 /// Run guest/build.sh with the tree as its root, so that the kernel's own compiler and libraries
 /// are used, and put the module into `output`.
-fn build_in(
-    tree: &Path,
-    series: &str,
-    release: &str,
-    fault: Option<&str>,
-    output: &Path,
-) -> Result<()> {
+fn build_in(tree: &Path, series: &str, release: &str, faults: bool, output: &Path) -> Result<()> {
     // objtool of 7.x looks into /proc.
     const ENTER: &str =
         r#"mount --rbind /dev "$1/dev" && mount --rbind /proc "$1/proc" && exec chroot "$@""#;
@@ -141,8 +135,8 @@ fn build_in(
     command.arg("--output").arg(inside.join("out"));
     command.arg("--source").arg(format!("/usr/src/linux-source-{series}.tar.xz"));
     command.arg("--headers").arg(format!("/usr/src/linux-headers-{release}"));
-    if let Some(fault) = fault {
-        command.args(["--fault", fault]);
+    if faults {
+        command.arg("--faults");
     }
     let ended = command
         .arg(release)

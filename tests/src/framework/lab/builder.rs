@@ -218,7 +218,8 @@ impl Builder {
         self
     }
 
-    /// Give the guests a coherent lab's driver with this part of the protocol left out.
+    /// Give the guests a coherent lab's driver with this check left out; `none` to choose later,
+    /// in the guest, by writing to `/sys/module/samepage/parameters/fault`.
     #[must_use]
     pub fn module_fault(mut self, name: impl Into<String>) -> Self {
         self.module_fault = Some(name.into());

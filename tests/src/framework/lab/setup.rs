@@ -127,7 +127,7 @@ impl Builder {
         if *program == Program::Virtiofsd {
             bail!("virtiofsd knows no version table, so its guests cannot be coherent");
         }
-        module::obtain(&self.kernel, self.module_fault.as_deref())
+        module::obtain(&self.kernel, self.module_fault.is_some())
     }
 
     fn chosen_program(&self) -> Result<Program> {
@@ -164,6 +164,9 @@ impl Builder {
         };
         if let Some(table) = plan.daemon.table.as_ref().filter(|_| coherent) {
             machine.kernel_words.push("samepage.coherent".into());
+            if let Some(fault) = &self.module_fault {
+                machine.kernel_words.push(format!("samepage.fault={fault}"));
+            }
             machine.regions.push(Region::of(table, false)?);
         }
         if let Some(memory) = &plan.shared_memory {

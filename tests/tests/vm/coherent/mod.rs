@@ -19,7 +19,7 @@ fn with_driver(kernel: &str) -> Result<Builder> {
     Ok(Lab::builder()
         .kernel(kernel)
         .cache("auto")
-        .program(driver::obtain(kernel, None)?, format!("{DIRECTORY}/samepage.ko"))
+        .program(driver::obtain(kernel, false)?, format!("{DIRECTORY}/samepage.ko"))
         .program(helper, format!("{DIRECTORY}/mount.samepage")))
 }
 
