@@ -36,18 +36,20 @@ impl RawFileHandle {
     }
 }
 
-/// `name_to_handle_at(2)`: the file handle of `name` in `dir`, whose last component is not followed. An empty name is
-/// `dir` itself.
+/// `name_to_handle_at(2)`: the file handle of `name` in `dir`, whose last component is not followed, and the id of the
+/// mount that it lies on (the one that `statx(2)` calls `stx_mnt_id`). An empty name is `dir` itself.
 ///
 /// # Errors
 /// `EOPNOTSUPP` or `EOVERFLOW` where the file system has no handles.
-pub(crate) fn name_to_handle_at(dir: BorrowedFd<'_>, name: &CStr) -> io::Result<RawFileHandle> {
+pub(crate) fn name_to_handle_at(
+    dir: BorrowedFd<'_>,
+    name: &CStr,
+) -> io::Result<(RawFileHandle, u64)> {
     let mut handle = RawFileHandle {
         handle_bytes: MAX_HANDLE_SIZE as u32,
         handle_type: 0,
         f_handle: [0; MAX_HANDLE_SIZE],
     };
-    // The mount id comes from statx.
     let mut mount_id: libc::c_int = 0;
     let flags = if name.is_empty() { libc::AT_EMPTY_PATH } else { 0 };
     // SAFETY: `name` ends with NUL; `handle` is a `struct file_handle` that has the `handle_bytes` bytes it claims, and
@@ -63,7 +65,7 @@ pub(crate) fn name_to_handle_at(dir: BorrowedFd<'_>, name: &CStr) -> io::Result<
         )
     };
     check(result)?;
-    Ok(handle)
+    Ok((handle, mount_id as u64))
 }
 
 /// `open_by_handle_at(2)`: opens what `handle` means on the file system that `mount` lies on.

@@ -27,9 +27,18 @@ impl FileHandle {
     /// # Errors
     /// What else `name_to_handle_at(2)` answers.
     pub(super) fn of(dir: BorrowedFd<'_>, name: &CStr) -> io::Result<Option<Self>> {
+        Ok(Self::with_mount(dir, name)?.map(|(handle, _)| handle))
+    }
+
+    /// As [`Self::of`], with the id of the mount.
+    ///
+    /// # Errors
+    /// As for [`Self::of`].
+    pub(super) fn with_mount(dir: BorrowedFd<'_>, name: &CStr) -> io::Result<Option<(Self, u64)>> {
         match sys::name_to_handle_at(dir, name) {
-            Ok(raw) => {
-                Ok(Some(Self { kind: raw.kind(), bytes: SmallVec::from_slice(raw.bytes()) }))
+            Ok((raw, mount)) => {
+                let bytes = SmallVec::from_slice(raw.bytes());
+                Ok(Some((Self { kind: raw.kind(), bytes }, mount)))
             }
             Err(error) => match error.raw_os_error() {
                 Some(errno::EOPNOTSUPP | errno::EOVERFLOW) => Ok(None),

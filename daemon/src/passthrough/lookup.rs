@@ -37,8 +37,12 @@ impl Passthrough {
 
     /// The entry for an inode found in `parent`. Counts a lookup.
     pub(super) fn entry(&self, parent: &Inode, found: Found<'_>) -> io::Result<Entry> {
-        let mut stat = stat(&found)?;
-        let (inode, stamp) = self.intern(parent, found, &mut stat)?;
+        let identity = parent.mount.identify_by_handle(found.as_fd())?;
+        let known = identity.as_ref().and_then(|identity| self.inodes.claim(identity));
+        let (inode, stat, stamp) = match known {
+            Some(inode) => self.meet_again(inode, found)?,
+            None => self.meet(parent, identity, found)?,
+        };
         let mut flags = AttrFlags::empty();
         let elsewhere = inode.mount.id() != parent.mount.id() || inode.device != parent.device;
         if elsewhere
@@ -50,55 +54,64 @@ impl Passthrough {
         Ok(Entry { stamp, ..self.entry_from(inode.nodeid, &stat, flags) })
     }
 
-    /// The inode that was found, with one more lookup counted, and what vouches for `stat`.
-    fn intern(
+    /// An inode that the guest knows, with a lookup counted; its attributes, and what vouches for them.
+    fn meet_again(
         &self,
-        parent: &Inode,
+        inode: Arc<Inode>,
         found: Found<'_>,
-        stat: &mut Stat,
-    ) -> io::Result<(Arc<Inode>, Stamp)> {
-        let mount = self.mount(parent, found.as_fd(), stat)?;
-        let identity = mount.identify(found.as_fd(), stat)?;
-        let by_handle = matches!(identity.name, Name::Handle(_));
-        let known = self.inodes.claim(&identity);
-        let tag = match &known {
-            Some(inode) => inode.tag,
-            None => tags::of(self.observer.as_deref(), found.as_fd(), &identity, stat),
-        };
-        let stamp = self.vouched(tag, &found, stat).inspect_err(|_| {
-            if let Some(inode) = &known {
-                self.inodes.forget(inode.nodeid, 1);
-            }
-        })?;
-        let mount = (mount, tag);
-        let inode = match known {
-            Some(known) => known,
-            None if by_handle => self.inodes.insert(self.fresh(identity, stat, mount, None)),
-            None => {
-                let descriptor = Descriptor::new(found.into_path()?, self.descriptors.take()?);
-                let fresh = self.fresh(identity, stat, mount, Some(descriptor));
-                return Ok((self.inodes.insert(fresh), stamp));
-            }
-        };
-        if let (Found::Path(fd), FileType::Directory) = (found, inode.file_type)
-            && by_handle
-            && inode.open_descriptor().is_none()
-        {
-            // What is looked up in it next will want it.
-            self.descriptors.cache(&inode, fd);
-        }
-        Ok((inode, stamp))
+    ) -> io::Result<(Arc<Inode>, Stat, Stamp)> {
+        let stamp = self.observe(inode.tag).unwrap_or_default();
+        let stat = stat(&found).inspect_err(|_| self.inodes.forget(inode.nodeid, 1))?;
+        self.keep_directory(&inode, found);
+        Ok((inode, stat, stamp))
     }
 
-    /// What vouches for the attributes of what was found. They are read once more for that: which inode it is was not
-    /// known before the first time.
-    fn vouched(&self, tag: Tag, found: &Found<'_>, attributes: &mut Stat) -> io::Result<Stamp> {
-        let observer = self.observer.as_deref();
-        let Some(stamp) = observer.and_then(|observer| observer.attributes(tag)) else {
-            return Ok(Stamp::default());
+    /// An inode that the guest does not seem to know: as [`Self::meet_again`].
+    fn meet(
+        &self,
+        parent: &Inode,
+        identity: Option<Identity>,
+        found: Found<'_>,
+    ) -> io::Result<(Arc<Inode>, Stat, Stamp)> {
+        let mut attributes = stat(&found)?;
+        let mount = self.mount(parent, found.as_fd(), &attributes)?;
+        let identity = match identity {
+            Some(identity) => identity,
+            None => mount.identify(found.as_fd(), &attributes)?,
         };
-        *attributes = stat(found)?;
-        Ok(stamp)
+        if let Some(inode) = self.inodes.claim(&identity) {
+            return self.meet_again(inode, found);
+        }
+        let tag = tags::of(self.observer.as_deref(), found.as_fd(), &identity, &attributes);
+        let stamp = self.observe(tag);
+        if stamp.is_some() {
+            // Once more: which inode it is was not known before the first time.
+            attributes = stat(&found)?;
+        }
+        let stamp = stamp.unwrap_or_default();
+        let mount = (mount, tag);
+        if let Name::Handle(_) = identity.name {
+            let inode = self.inodes.insert(self.fresh(identity, &attributes, mount, None));
+            self.keep_directory(&inode, found);
+            return Ok((inode, attributes, stamp));
+        }
+        let descriptor = Descriptor::new(found.into_path()?, self.descriptors.take()?);
+        let fresh = self.fresh(identity, &attributes, mount, Some(descriptor));
+        Ok((self.inodes.insert(fresh), attributes, stamp))
+    }
+
+    /// What vouches for attributes that are read after this.
+    fn observe(&self, tag: Tag) -> Option<Stamp> {
+        self.observer.as_deref().and_then(|observer| observer.attributes(tag))
+    }
+
+    /// What is looked up in a directory next will want its descriptor.
+    fn keep_directory(&self, inode: &Arc<Inode>, found: Found<'_>) {
+        if let (Found::Path(fd), FileType::Directory) = (found, inode.file_type)
+            && inode.open_descriptor().is_none()
+        {
+            self.descriptors.cache(inode, fd);
+        }
     }
 
     fn fresh(

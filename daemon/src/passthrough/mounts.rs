@@ -54,6 +54,22 @@ impl Mount {
         Ok(Identity { mount: self.id, name })
     }
 
+    /// What the host calls the inode behind `fd`, where its handle alone says that, and that it lies on this mount.
+    ///
+    /// # Errors
+    /// What `name_to_handle_at(2)` answers.
+    pub(super) fn identify_by_handle(&self, fd: BorrowedFd<'_>) -> io::Result<Option<Identity>> {
+        if self.handles.is_none() {
+            return Ok(None);
+        }
+        Ok(match FileHandle::with_mount(fd, c"")? {
+            Some((handle, mount)) if mount == self.id => {
+                Some(Identity { mount, name: Name::Handle(handle) })
+            }
+            _ => None,
+        })
+    }
+
     /// The identity of `name` in `dir`, where that takes no descriptor.
     pub(super) fn identify_name(&self, dir: BorrowedFd<'_>, name: &CStr) -> Option<Identity> {
         let handle = self.handle(dir, name).ok().flatten()?;
