@@ -16,6 +16,24 @@ pub(crate) trait Seat: Debug {
     fn line(&self) -> Line<'_>;
     /// Where it notes how far a pass over the whole table has got.
     fn record(&self) -> Option<Record<'_>>;
+
+    /// Takes the marks of `pending` back, the last one first.
+    ///
+    /// Here, not with [`Change`], so that the one call that cannot be inlined is the whole of it.
+    fn publish(&self, pending: &mut Pending) {
+        if pending.everything {
+            unmark_everything(self.words(), self.record(), pending);
+        }
+        let (words, line) = (self.words(), self.line());
+        while let Some(at) = pending.marked.checked_sub(1) {
+            // Before the publish: should it not return, the mark is not taken back twice.
+            pending.marked = at;
+            let published = line.unmark(words, at, pending.slots.as_slice()[at]);
+            let left = &mut pending.left[at];
+            let stampable = alone(*left, published) && pending.unstamped & (1 << at) == 0;
+            *left = if stampable { published } else { SlotWord::UNTOUCHED };
+        }
+    }
 }
 
 /// A seat without a ledger, on words that only this process will ever use (a model, a measurement): nobody would learn of
@@ -57,8 +75,9 @@ pub struct Change<'a> {
 #[derive(Debug)]
 pub struct Pending {
     slots: SlotSet,
-    /// Each slot's word as announcing left it.
-    announced: [SlotWord; MAX_CHANGE_SLOTS],
+    /// Each slot's word as announcing left it; once it is published, as publishing left it, or
+    /// [`SlotWord::UNTOUCHED`] when no reply may be stamped with it.
+    left: [SlotWord; MAX_CHANGE_SLOTS],
     /// How many of the slots bear the mark.
     marked: usize,
     /// Every slot bears the mark instead: nobody knows what the change may touch.
@@ -71,16 +90,21 @@ const _: () = assert!(MAX_CHANGE_SLOTS <= u8::BITS as usize);
 
 impl Default for Pending {
     fn default() -> Self {
-        let announced = [SlotWord::UNTOUCHED; MAX_CHANGE_SLOTS];
-        Self { slots: SlotSet::EMPTY, announced, marked: 0, everything: false, unstamped: 0 }
+        let left = [SlotWord::UNTOUCHED; MAX_CHANGE_SLOTS];
+        Self { slots: SlotSet::EMPTY, left, marked: 0, everything: false, unstamped: 0 }
     }
 }
 
 impl Pending {
+    #[inline]
+    fn is_empty(&self) -> bool {
+        self.marked == 0 && !self.everything
+    }
+
     /// Ends the worker's last change, if its [`Change`] was leaked.
     #[inline]
     pub(crate) fn end_leaked(&mut self, seat: &impl Seat) {
-        if self.marked != 0 || self.everything {
+        if !self.is_empty() {
             drop(Change { seat, pending: self });
         }
     }
@@ -94,9 +118,9 @@ impl<'a> Change<'a> {
         let (words, line) = (seat.words(), seat.line());
         pending.slots = slots;
         pending.unstamped = 0;
-        let Pending { slots, announced, marked, .. } = &mut *pending;
-        for ((at, &slot), announced) in slots.as_slice().iter().enumerate().zip(announced) {
-            *announced = line.mark(words, at, slot);
+        let Pending { slots, left, marked, .. } = &mut *pending;
+        for ((at, &slot), left) in slots.as_slice().iter().enumerate().zip(left) {
+            *left = line.mark(words, at, slot);
             *marked = at + 1;
         }
         announce_fence();
@@ -113,8 +137,8 @@ impl<'a> Change<'a> {
     /// The slots that a reply may be stamped with should this change be alone, and their words as announced.
     #[inline]
     pub(crate) fn stampable(&self) -> impl Iterator<Item = (SlotIndex, SlotWord)> {
-        let Pending { slots, announced, unstamped, .. } = &*self.pending;
-        let all = slots.as_slice().iter().copied().zip(*announced).enumerate();
+        let Pending { slots, left, unstamped, .. } = &*self.pending;
+        let all = slots.as_slice().iter().copied().zip(*left).enumerate();
         all.filter(move |(at, _)| unstamped & (1 << at) == 0).map(|(_, stampable)| stampable)
     }
 
@@ -140,19 +164,14 @@ impl<'a> Change<'a> {
     #[inline]
     pub fn finish<T>(self, read: impl FnOnce() -> T) -> (T, Published) {
         let value = read();
-        let mut published = Published::NOTHING;
-        if !self.pending.everything {
-            published.slots = self.pending.slots;
-            let (announced, unstamped) = (self.pending.announced, self.pending.unstamped);
-            unmark(self.seat, self.pending, |at, word| {
-                if alone(announced[at], word) && unstamped & (1 << at) == 0 {
-                    published.words[at] = word;
-                }
-            });
-        }
-        if self.seat.words().is_lost() {
-            published = Published::NOTHING;
-        }
+        let everything = self.pending.everything;
+        self.seat.publish(self.pending);
+        // Asked afterwards: a page that is gone shows zeroes.
+        let published = if everything || self.seat.words().is_lost() {
+            Published::NOTHING
+        } else {
+            Published { slots: self.pending.slots, words: self.pending.left }
+        };
         (value, published)
     }
 
@@ -169,34 +188,18 @@ impl Drop for Change<'_> {
         if crashed!() {
             return;
         }
-        if self.pending.everything {
-            unmark_everything(self.seat, self.pending);
+        if !self.pending.is_empty() {
+            self.seat.publish(self.pending);
         }
-        unmark(self.seat, self.pending, |_, _| {});
-    }
-}
-
-/// Takes the marks back, the last one first, and tells the word that each publish left.
-#[inline]
-fn unmark(seat: &dyn Seat, pending: &mut Pending, mut tell: impl FnMut(usize, SlotWord)) {
-    if pending.marked == 0 {
-        return;
-    }
-    let (words, line) = (seat.words(), seat.line());
-    while let Some(at) = pending.marked.checked_sub(1) {
-        // Before the publish: should it not return, the mark is not taken back twice.
-        pending.marked = at;
-        let slot = pending.slots.as_slice()[at];
-        tell(at, line.unmark(words, at, slot));
     }
 }
 
 /// Takes a mark from every slot.
 #[cold]
-fn unmark_everything(seat: &dyn Seat, pending: &mut Pending) {
+fn unmark_everything(words: Words<'_>, record: Option<Record<'_>>, pending: &mut Pending) {
     pending.everything = false;
-    if let Some(record) = seat.record() {
-        pass::unmark_all(seat.words(), record);
+    if let Some(record) = record {
+        pass::unmark_all(words, record);
     }
 }
 
