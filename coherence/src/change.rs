@@ -208,8 +208,10 @@ fn unmark_everything(words: Words<'_>, record: Option<Record<'_>>, pending: &mut
 /// The announce found the slot idle, and the publish found it as the announce had left it.
 #[inline]
 fn alone(announced: SlotWord, published: SlotWord) -> bool {
-    let undisturbed = published == announced.published() && published.vouches();
-    (announced.busy() == 1 && undisturbed) || (broken!(StampNotAlone) && published.vouches())
+    if broken!(StampNotAlone) {
+        return published.vouches();
+    }
+    announced.busy() == 1 && published == announced.published() && published.vouches()
 }
 
 /// The words that a finished change left behind.

@@ -36,6 +36,28 @@ fn key_parent_and_name_all_count() {
     }
 }
 
+/// docs/protocol.md, section 8, byte for byte: another daemon may be written from it.
+#[test]
+fn placement_is_what_the_protocol_page_says() {
+    let words = 1_u64 << 16;
+    let placement = placement(words);
+    let sip = |parts: &[&[u8]]| SipHasher13::new_with_key(&KEY).hash(&parts.concat());
+    let bucket = |h: u64| 128 + ((u128::from(h) * u128::from(words / 4 - 128)) >> 64) as u32;
+
+    let (fsid, kind, handle) = ([-2, 3], 0x81, b"\x01\x02handle");
+    let of_handle = sip(&[&[1], &(-2_i32).to_le_bytes(), &[3, 0, 0, 0], &[0x81, 0, 0, 0], handle]);
+    assert_eq!(placement.inode(&Identity::Handle { fsid, kind, handle }), InodeKey(of_handle));
+    let (dev, ino) = (0x0102_0304_0506, 77_u64);
+    let of_number = sip(&[&[2], &u64::to_le_bytes(dev), &ino.to_le_bytes()]);
+    assert_eq!(placement.inode(&Identity::Inode { dev, ino }), InodeKey(of_number));
+
+    let InodeSlots { perm, attr, data } = placement.inode_slots(InodeKey(of_number));
+    let first = 4 * bucket(sip(&[&[3], &of_number.to_le_bytes()]));
+    assert_eq!([perm, attr, data].map(SlotIndex::get), [1, 2, 3].map(|n| first + n));
+    let entry = placement.entry(InodeKey(of_number), b"name").get();
+    assert_eq!(entry, 4 * bucket(sip(&[&[4], &of_number.to_le_bytes(), b"name"])));
+}
+
 proptest! {
     #[test]
     fn every_slot_lies_behind_the_header_and_inside_the_table(

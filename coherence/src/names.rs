@@ -7,7 +7,7 @@
 //!
 //! The locks are words in the host-only file, one for each *stripe* of entry slots. Taking a free one is one
 //! compare-and-swap and releasing it another; the kernel is asked only to wait. A lock names its owner by incarnation,
-//! so that of a dead daemon is seen to be free (`docs/adr/0003-name-locks.md`).
+//! so that of a dead daemon is seen to be free (`docs/adr/0005-name-locks.md`).
 
 use std::time::Duration;
 
