@@ -15,6 +15,19 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum What {
+    /// The version table's engine, against the floor of the machine
+    ///
+    /// The tables of docs/performance.md. Ratios are medians over rounds, their extremes in brackets.
+    Engine {
+        /// Leave out what needs many processes
+        #[arg(long)]
+        alone: bool,
+        /// Each operation by itself instead, with criterion
+        #[arg(long, conflicts_with = "alone")]
+        criterion: bool,
+    },
+    /// How much guests lose to slots that things share, by table size; draws docs/images/false-invalidation.svg
+    Collisions,
     /// Two virtio-fs daemons side by side, without a VM
     #[command(disable_help_flag = true)]
     Daemon {
@@ -26,8 +39,22 @@ enum What {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     match &arguments.what {
+        What::Engine { criterion: true, .. } => engine_package(&["bench", "--bench", "engine"]),
+        What::Engine { alone: true, .. } => {
+            engine_package(&["bench", "--bench", "ratios", "--", "--alone"])
+        }
+        What::Engine { .. } => engine_package(&["bench", "--bench", "ratios"]),
+        What::Collisions => engine_package(&["run", "--release", "--example", "collisions"]),
         What::Daemon { arguments } => daemon(arguments),
     }
+}
+
+/// Runs what belongs to the engine's own package.
+fn engine_package(words: &[&str]) -> Result<ExitCode> {
+    let mut command: Command = cargo::command();
+    let (verb, rest) = words.split_at(1);
+    command.args(verb).args(["--quiet", "--package", "coherence"]).args(rest);
+    finish(command)
 }
 
 /// Optimized, for the front end's own time is part of every latency.
@@ -35,8 +62,11 @@ fn daemon(arguments: &[OsString]) -> Result<ExitCode> {
     let mut command: Command = cargo::command();
     command
         .args(["run", "--quiet", "--release", "--package", "samepage-bench", "--"])
-        .args(arguments)
-        .current_dir(paths::workspace());
-    let status = command.status().context("cannot run cargo")?;
+        .args(arguments);
+    finish(command)
+}
+
+fn finish(mut command: Command) -> Result<ExitCode> {
+    let status = command.current_dir(paths::workspace()).status().context("cannot run cargo")?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
