@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use samepage_tests::framework::artifact::tools;
-use samepage_tests::framework::lab::Root;
+use samepage_tests::framework::lab::{Builder, Root};
 use samepage_tests::framework::{Command, Lab};
 
 use crate::MODES;
@@ -12,7 +12,7 @@ use crate::MODES;
 const OPERATIONS: u32 = 20_000;
 
 /// fsx compares every read with what it remembers to have written.
-fn fsx(cache: &str, mmap: bool) -> Result<()> {
+fn fsx(lab: Builder, mmap: bool) -> Result<()> {
     let weight = if mmap { "5.0" } else { "0.0" };
     let configuration = format!(
         "flen = 262144\n[opsize]\nmax = 16384\n[weights]\nclose_open = 0.5\ninvalidate = 0.0\n\
@@ -20,11 +20,8 @@ fn fsx(cache: &str, mmap: bool) -> Result<()> {
          fsync = 0.5\nfdatasync = 0.5\nposix_fallocate = 1.0\npunch_hole = 1.0\n\
          sendfile = 2.0\ncopy_file_range = 2.0\n"
     );
-    let lab = Lab::builder()
-        .cache(cache)
-        .program(tools::fsx()?, "/bin/fsx")
-        .command_limit(Duration::from_mins(10))
-        .boot()?;
+    let lab =
+        lab.program(tools::fsx()?, "/bin/fsx").command_limit(Duration::from_mins(10)).boot()?;
     lab[0].run(Command::sh("cat > /fsx.toml").stdin(configuration))?.ok()?;
     let script = format!("exec fsx -f /fsx.toml -N {OPERATIONS} -S 20261 -P /tmp /mnt/file");
     let output = lab[0].sh(&script)?.ok()?;
@@ -34,32 +31,36 @@ fn fsx(cache: &str, mmap: bool) -> Result<()> {
 
 #[test]
 fn fsx_with_cache_auto_and_mappings() -> Result<()> {
-    fsx("auto", true)
+    fsx(Lab::builder().cache("auto"), true)
 }
 
 #[test]
 fn fsx_with_cache_never() -> Result<()> {
-    fsx("never", false)
+    fsx(Lab::builder().cache("never"), false)
+}
+
+#[test]
+fn fsx_in_a_coherent_guest() -> Result<()> {
+    fsx(Lab::builder().coherent(), true)
 }
 
 #[test]
 fn dbench_finishes_without_errors() -> Result<()> {
     for cache in MODES {
-        dbench(cache, 10)?;
+        dbench(Lab::builder().cache(cache), 10)?;
     }
-    Ok(())
+    dbench(Lab::builder().coherent(), 10)
 }
 
 #[test]
 #[ignore = "long"]
 fn dbench_for_five_minutes() -> Result<()> {
-    dbench("auto", 300)
+    dbench(Lab::builder().cache("auto"), 300)
 }
 
-fn dbench(cache: &str, seconds: u32) -> Result<()> {
+fn dbench(lab: Builder, seconds: u32) -> Result<()> {
     let tree = tools::dbench()?;
-    let lab = Lab::builder()
-        .cache(cache)
+    let lab = lab
         .root(Root::Host)
         .cpus(2)
         .command_limit(Duration::from_secs(u64::from(seconds) + 300))

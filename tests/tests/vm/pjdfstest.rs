@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use samepage_tests::framework::artifact::tools;
 use samepage_tests::framework::cleanup::Scratch;
-use samepage_tests::framework::lab::Root;
+use samepage_tests::framework::lab::{Builder, Root};
 use samepage_tests::framework::{Command, Lab};
 
 /// Both users are everywhere. Naps must be longer than the host's clock tick.
@@ -36,29 +36,46 @@ type Results = BTreeMap<String, String>;
 
 #[test]
 fn pjdfstest_with_cache_auto() -> Result<()> {
-    share_gives_what_the_host_gives("6.12", "auto")
+    share_gives_what_the_host_gives("6.12", Lab::builder().cache("auto"))
 }
 
 #[test]
 fn pjdfstest_with_cache_never() -> Result<()> {
-    share_gives_what_the_host_gives("6.12", "never")
+    share_gives_what_the_host_gives("6.12", Lab::builder().cache("never"))
+}
+
+#[test]
+fn pjdfstest_in_a_coherent_guest() -> Result<()> {
+    share_gives_what_the_host_gives("6.12", Lab::builder().coherent())
+}
+
+#[test]
+#[ignore = "long"]
+fn pjdfstest_in_a_coherent_guest_on_linux_6_1() -> Result<()> {
+    share_gives_what_the_host_gives("6.1", Lab::builder().coherent())
+}
+
+#[test]
+#[ignore = "long"]
+fn pjdfstest_in_a_coherent_guest_on_linux_7_2() -> Result<()> {
+    share_gives_what_the_host_gives("7.2", Lab::builder().coherent())
 }
 
 #[test]
 #[ignore = "long"]
 fn pjdfstest_on_linux_6_1() -> Result<()> {
-    share_gives_what_the_host_gives("6.1", "auto")
+    share_gives_what_the_host_gives("6.1", Lab::builder().cache("auto"))
 }
 
 #[test]
 #[ignore = "long"]
 fn pjdfstest_on_linux_7_2() -> Result<()> {
-    share_gives_what_the_host_gives("7.2", "auto")
+    share_gives_what_the_host_gives("7.2", Lab::builder().cache("auto"))
 }
 
-fn share_gives_what_the_host_gives(kernel: &str, cache: &str) -> Result<()> {
+fn share_gives_what_the_host_gives(kernel: &str, lab: Builder) -> Result<()> {
     let (expected, _) = on_host()?;
-    let (results, report) = in_guest(kernel, cache)?;
+    let (results, report) = in_guest(kernel, lab)?;
     let passed = results.values().filter(|result| *result == "ok").count();
     ensure!(passed >= LEAST_PASSED, "only {passed} tests passed:\n{report}");
     let worse: Vec<_> = expected
@@ -88,10 +105,9 @@ fn on_host() -> Result<(Results, String)> {
     Ok(parse(&output.stdout))
 }
 
-fn in_guest(kernel: &str, cache: &str) -> Result<(Results, String)> {
-    let lab = Lab::builder()
+fn in_guest(kernel: &str, lab: Builder) -> Result<(Results, String)> {
+    let lab = lab
         .kernel(kernel)
-        .cache(cache)
         // The suite copies `sleep` under another name, which busybox would not understand.
         .root(Root::Host)
         .command_limit(Duration::from_mins(10))

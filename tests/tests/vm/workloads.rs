@@ -10,14 +10,22 @@ use samepage_tests::framework::artifact::apt::{Apt, Release};
 use samepage_tests::framework::artifact::{store, tools};
 use samepage_tests::framework::cargo::find_in_path;
 use samepage_tests::framework::cleanup::Scratch;
-use samepage_tests::framework::lab::Root;
+use samepage_tests::framework::lab::{Builder, Root};
 use samepage_tests::framework::{Command, Lab};
 
 /// Unpack a source archive, put it under version control, configure, build, and run its tests.
 #[test]
 fn a_real_package_builds_and_passes_its_tests() -> Result<()> {
+    build(workshop(Lab::builder().cache("auto"))?)
+}
+
+#[test]
+fn a_real_package_builds_in_a_coherent_guest() -> Result<()> {
+    build(workshop(Lab::builder().coherent())?)
+}
+
+fn build(lab: Lab) -> Result<()> {
     let archive = tools::zlib_source()?;
-    let lab = workshop()?;
     let script = format!(
         "set -eu; mkdir /mnt/zlib; cd /mnt/zlib; {UNPACK}; {COMMIT};
          CFLAGS=-O0 ./configure --static > /dev/null; \"$MAKE\" libz.a example > /dev/null;
@@ -39,7 +47,7 @@ fn a_large_archive_arrives_whole() -> Result<()> {
     let mut tar = process::Command::new("tar");
     let packed = tar.arg("-cf").arg(&archive).arg("-C").arg(&tree).arg("usr").status()?;
     ensure!(packed.success(), "tar failed on the host");
-    let lab = workshop()?;
+    let lab = workshop(Lab::builder().cache("auto"))?;
     let bytes = std::fs::read(&archive)?;
     lab[0].run(Command::sh("cat > /tmp/archive.tar").stdin(bytes))?.ok()?;
     let script = format!("set -eu; mkdir /mnt/t; cd /mnt/t; {UNPACK}; {COMMIT}");
@@ -63,14 +71,8 @@ const COMMIT: &str = "git init -q .; git add -A; git commit -q -m all;
          test -z \"$(git status --porcelain)\"; git fsck --no-progress";
 
 /// A guest with the host's programs, and time to use them.
-fn workshop() -> Result<Lab> {
-    Lab::builder()
-        .cache("auto")
-        .root(Root::Host)
-        .cpus(2)
-        .memory(1536)
-        .command_limit(Duration::from_mins(15))
-        .boot()
+fn workshop(lab: Builder) -> Result<Lab> {
+    lab.root(Root::Host).cpus(2).memory(1536).command_limit(Duration::from_mins(15)).boot()
 }
 
 fn in_workshop(script: &str) -> Result<Command> {
