@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use crate::fault::Fault;
 use crate::ident::{Identity, Name, Value};
-use crate::marks::HOLDS;
+use crate::marks::KEEPER;
 use crate::model::Model;
 use crate::op::Op;
 use crate::state::{ANYBODY, Copy, Entry, Event, Job, Life, NOBODY, Stage, State};
@@ -24,7 +24,7 @@ pub enum Kind {
     NeitherName,
     /// A slot counts fewer changes in progress than there are: a living daemon's mark was taken away.
     MarkLost,
-    /// A slot's count is not what ledgers, claims and known leaks add up to.
+    /// A slot's count is not what ledgers, claims and counted leaks make it.
     Unbalanced,
     /// A word moved backwards: old stamps may match again.
     Backwards,
@@ -59,8 +59,10 @@ pub enum Violation {
     Unbalanced {
         /// The slot.
         slot: u8,
-        /// What ledgers, claims and leaks add up to.
+        /// Marks that are known to be there.
         accounted: u64,
+        /// Marks that may be there: INTENT, and leaks that were counted.
+        doubtful: u64,
         /// What the word says.
         busy: u64,
     },
@@ -170,7 +172,7 @@ fn mark_lost(st: &State) -> Option<Violation> {
         for &slot in daemon.lingers.iter().flat_map(|l| &l.slots) {
             living[usize::from(slot)] += 1;
         }
-        let held = |e: &&Entry| e.worker == HOLDS && e.stage == Stage::Held;
+        let held = |e: &&Entry| e.worker >= KEEPER && e.stage == Stage::Held;
         for entry in daemon.ledger.iter().filter(held) {
             living[usize::from(entry.slot)] += 1;
         }
@@ -181,13 +183,19 @@ fn mark_lost(st: &State) -> Option<Violation> {
     })
 }
 
-/// Every mark is in a ledger, claimed by a reaper, or a leak that was counted.
+/// Every mark is in a ledger, claimed by a reaper, or a leak that was counted; and what a ledger says is HELD has its mark.
 fn unbalanced(st: &State) -> Option<Violation> {
     let crowd = u64::from(st.crowd);
-    let mut accounted: PerSlot = st.leaked.iter().map(|&n| u64::from(n) + crowd).collect();
+    let mut accounted = PerSlot::from_elem(crowd, st.words.len());
+    let mut doubtful: PerSlot = st.leaked.iter().map(|&n| u64::from(n)).collect();
     for daemon in &st.daemons {
-        for entry in daemon.ledger.iter().filter(|e| e.stage == Stage::Held) {
-            accounted[usize::from(entry.slot)] += 1;
+        let finishes = matches!(daemon.job, Some(Job::Finish { .. }));
+        for entry in &daemon.ledger {
+            let noted = finishes && entry.worker == KEEPER && entry.stage == Stage::Intent;
+            match entry.stage {
+                Stage::Held => accounted[usize::from(entry.slot)] += 1,
+                Stage::Intent => doubtful[usize::from(entry.slot)] += u64::from(!noted),
+            }
         }
         for &slot in daemon.lingers.iter().flat_map(|l| &l.slots) {
             accounted[usize::from(slot)] += 1;
@@ -196,14 +204,12 @@ fn unbalanced(st: &State) -> Option<Violation> {
             accounted[usize::from(entry.slot)] += 1;
         }
     }
-    let mut slots = accounted.into_iter().zip(&st.words).enumerate();
-    slots
-        .find(|(_, (accounted, word))| word::busy(**word) != *accounted && !word::is_stuck(**word))
-        .map(|(slot, (accounted, &word))| Violation::Unbalanced {
-            slot: slot as u8,
-            accounted,
-            busy: word::busy(word),
-        })
+    let counts = accounted.into_iter().zip(doubtful).zip(&st.words).enumerate();
+    counts.into_iter().find_map(|(slot, ((accounted, doubtful), &word))| {
+        let busy = word::busy(word);
+        let right = (accounted..=accounted + doubtful).contains(&busy) || word::is_stuck(word);
+        (!right).then_some(Violation::Unbalanced { slot: slot as u8, accounted, doubtful, busy })
+    })
 }
 
 /// Words only move forward (by less than half a turn).
@@ -260,9 +266,9 @@ impl fmt::Display for Violation {
             Self::MarkLost { slot, living, busy } => {
                 write!(f, "MARK LOST: slot {slot} counts {busy} changes in progress, {living} are")
             }
-            Self::Unbalanced { slot, accounted, busy } => write!(
+            Self::Unbalanced { slot, accounted, doubtful, busy } => write!(
                 f,
-                "UNBALANCED: slot {slot} counts {busy} marks; ledgers, claims and leaks make {accounted}"
+                "UNBALANCED: slot {slot} counts {busy} marks; ledgers and claims make {accounted}, and {doubtful} are in doubt"
             ),
             Self::Backwards { slot } => write!(f, "BACKWARDS: the word of slot {slot} fell back"),
             Self::BusyStamp(copy) => write!(f, "BUSY STAMP: {} was stamped while busy", copy.id),

@@ -2,12 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::budget::spend;
 use crate::fault::Fault;
 use crate::marks::HOLDS;
 use crate::model::Model;
 use crate::program::Step;
 use crate::scope::Grain;
-use crate::state::{Entry, Job, Life, Stage, State, Task, spend};
+use crate::state::{Entry, Life, Stage, State, Task};
 use crate::word;
 
 /// A worker that died while it dealt with one slot. Slots before it are complete, those after it untouched.
@@ -28,8 +29,10 @@ pub enum TornAt {
     BeforeAdd,
     /// Announcing: the add is done, the ledger does not say so yet.
     AfterAdd,
-    /// Publishing: the first act is done (ledger cleared), the second is not (the add).
-    BetweenClearAndAdd,
+    /// Publishing: the first act is done (the ledger), the second is not (the add).
+    BeforePublish,
+    /// Publishing: the add is done, the ledger is not cleared yet.
+    AfterPublish,
 }
 
 impl Model {
@@ -50,9 +53,10 @@ impl Model {
             }
             Step::Publish => {
                 let unpublished = task.marks.iter().filter(|m| m.published.is_none() && m.counted);
-                let at = TornAt::BetweenClearAndAdd;
-                let torn = unpublished.map(|m| Torn { worker, slot: m.slot, at });
-                out.extend(torn.take(first_only));
+                for mark in unpublished.take(first_only) {
+                    out.push(Torn { worker, slot: mark.slot, at: TornAt::BeforePublish });
+                    out.push(Torn { worker, slot: mark.slot, at: TornAt::AfterPublish });
+                }
             }
             _ => {}
         }
@@ -67,15 +71,14 @@ impl Model {
         }
         let workers = daemon * self.scope.workers..(daemon + 1) * self.scope.workers;
         for worker in workers {
-            if let Some(mut task) = st.tasks[usize::from(worker)].take() {
-                st.release_locks(&mut task); // robust locks
+            let dead = st.tasks[usize::from(worker)].take();
+            if let Some(mut task) = dead.filter(|_| !self.broken(Fault::LockNotRobust)) {
+                st.release_locks(&mut task);
             }
         }
         self.abandon_lingers(st, daemon);
         let dead = &mut st.daemons[usize::from(daemon)];
-        if let Some(Job::Finish { entry, .. }) = dead.job.take() {
-            st.leaked[usize::from(entry.slot)] += 1;
-        }
+        dead.job = None; // what it has claimed stands in its own ledger
         dead.life = Life::Dead;
         dead.known.clear();
         dead.promised.clear();
@@ -118,16 +121,22 @@ impl Model {
                 st.daemons[daemon].ledger.push(entry);
                 if torn.at == TornAt::AfterAdd && !word::is_stuck(st.words[slot]) {
                     st.set_word(torn.slot, word::announce(st.words[slot]));
-                    st.leaked[slot] += u16::from(stage == Stage::Intent);
                 }
             }
-            TornAt::BetweenClearAndAdd => {
+            TornAt::BeforePublish | TornAt::AfterPublish => {
                 self.publish_below(st, torn.worker, &mut task, torn.slot);
-                if self.broken(Fault::LedgerClearedLast) {
+                if torn.at == TornAt::AfterPublish && !word::is_stuck(st.words[slot]) {
                     st.set_word(torn.slot, word::publish(st.words[slot]));
+                }
+                if self.broken(Fault::PublishHeld) {
+                    // as if nothing had been
+                } else if self.broken(Fault::ClearedBeforePublish) {
+                    self.clear_entry(st, torn.worker, task.op, torn.slot);
                 } else {
                     self.clear_entry(st, torn.worker, task.op, torn.slot);
-                    st.leaked[slot] += 1;
+                    let entry =
+                        self.ledger_entry(st, torn.worker, task.op, torn.slot, Stage::Intent);
+                    st.daemons[daemon].ledger.push(entry);
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! Writable DAX mappings: a hold on `attr` and `data` for as long as the VMM can store.
 
+use crate::budget::spend;
 use crate::fault::Fault;
 use crate::host::Syscall;
 use crate::ident::Ino;
@@ -7,7 +8,7 @@ use crate::marks::{GONE, HOLDS};
 use crate::model::Model;
 use crate::op::Op;
 use crate::program::Step;
-use crate::state::{Mark, Stage, State, Task, spend};
+use crate::state::{Mark, Stage, State, Task};
 
 impl Model {
     /// Sees what a (RE)MAPPING has to do to the daemon's hold: only the first mapping of a file announces, only the last publishes.

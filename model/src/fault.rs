@@ -22,8 +22,12 @@ pub enum Fault {
     ObserveAfterRead,
     /// LOOKUP resolves the name before it observes the entry.
     ObserveEntryAfterResolve,
+    /// A word that was never touched is stamped as it is.
+    StampUntouched,
     /// A word that says "busy" is stamped all the same.
     StampBusy,
+    /// Two daemons put the same thing into different slots.
+    DaemonsHashApart,
     /// Names of a directory that folds case get entry stamps.
     StampFoldedNames,
     // Which operation announces what.
@@ -50,6 +54,8 @@ pub enum Fault {
     NothingLingers,
     /// What lingers is kept for whoever had the lock when it was given up, not for whoever has it after the change.
     LingerForFirstOwner,
+    /// A slot that is held for a mapping gets no mark of its own for a name that lingers.
+    LingeringSharesHold,
     /// A reaper takes a dead daemon's lingering marks back.
     LingeringReaped,
     // Stamps after a change of one's own.
@@ -70,6 +76,12 @@ pub enum Fault {
     RenameStampTrusted,
     /// A guest keeps its pages when it takes a new data word.
     PagesKeptUnderNewWord,
+    /// A guest takes a reply's word for attributes and not the attributes.
+    WordWithoutContent,
+    /// A guest changes its cached attributes before the host has, and keeps their word.
+    LocalEditKeepsWord,
+    /// A guest trusts the mode of a name's inode as long as the name's own word stands.
+    PermUnchecked,
     /// A guest compares generations by order.
     GuestComparesByOrder,
     // Ledger, reapers, sweeps.
@@ -79,8 +91,16 @@ pub enum Fault {
     ReapIntent,
     /// The ledger says HELD before the add.
     HeldBeforeAdd,
-    /// The word is published before the ledger is cleared.
-    LedgerClearedLast,
+    /// The ledger still says HELD while the word is published.
+    PublishHeld,
+    /// The ledger is cleared before the word is published (the page as designed).
+    ClearedBeforePublish,
+    /// A mark in doubt is left and not counted.
+    IntentForgotten,
+    /// A reaper does not note in its own ledger what it is about to publish.
+    ReaperNotesNothing,
+    /// A dead daemon's name locks stay locked.
+    LockNotRobust,
     /// A daemon that does not answer is taken for dead.
     ReapTheLiving,
     /// Ledger entries do not tell a row's tenants apart (the page as written).
@@ -91,6 +111,8 @@ pub enum Fault {
     NoSweepAtStart,
     /// A daemon that leaves does not sweep (the page as written).
     NoSweepOnExit,
+    /// Marks that stand for a sweep are taken back as if nothing had been.
+    HurryUndone,
     /// The sweep sets busy to 0.
     SweepClearsBusy,
     /// The sweep loads and stores instead of adding.
@@ -204,7 +226,11 @@ impl Fault {
                 | Self::OwnWordsAlwaysTaken
                 | Self::RenameStampTrusted
                 | Self::PagesKeptUnderNewWord
+                | Self::WordWithoutContent
+                | Self::PermUnchecked
+                | Self::DaemonsHashApart
                 | Self::GuestComparesByOrder
+                | Self::HurryUndone
                 | Self::SweepByStore
                 | Self::TableZeroed
                 | Self::TableReplaced

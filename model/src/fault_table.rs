@@ -1,7 +1,7 @@
 //! Every fault, the scope that must catch it, and what it must lead to.
 
 use crate::check::Kind;
-use crate::check::Kind::{MarkLost, NeitherName, StaleHit, Unbalanced};
+use crate::check::Kind::{LockLost, MarkLost, NeitherName, StaleHit, Unbalanced};
 use crate::fault::{Entry, Fault};
 use crate::op::OpKind as O;
 use crate::op::Part as P;
@@ -35,7 +35,9 @@ pub const FAULTS: &[Entry] = &[
         Fault::ObserveEntryAfterResolve,
         "readers",
     ),
+    stale("7 the first observer moves an untouched word", Fault::StampUntouched, "holes"),
     stale("7 reply 0 for a word that does not vouch", Fault::StampBusy, "readers"),
+    stale("8 every daemon puts the same into the same slot", Fault::DaemonsHashApart, "names"),
     stale(
         "8 names that are not compared byte for byte get no entry slot",
         Fault::StampFoldedNames,
@@ -118,6 +120,7 @@ pub const FAULTS: &[Entry] = &[
         Fault::LingerForFirstOwner,
         "frozen",
     ),
+    stale("9 a name that lingers has its own mark", Fault::LingeringSharesHold, "frozen-dax"),
     stale(
         "9 lingering marks of a dead daemon are left, and counted",
         Fault::LingeringReaped,
@@ -147,11 +150,23 @@ pub const FAULTS: &[Entry] = &[
         Fault::PagesKeptUnderNewWord,
         "readers",
     ),
+    stale("6.5 a word is stored only with its content", Fault::WordWithoutContent, "files"),
+    stale("6.6 a local change ends the word", Fault::LocalEditKeepsWord, "files"),
+    stale("6.3 a name needs entry and perm", Fault::PermUnchecked, "files"),
     stale("6.9 words are compared for equality", Fault::GuestComparesByOrder, "wrap"),
     caught("9 a reaper claims, then publishes", Fault::ReapWithoutClaim, "crash", MarkLost),
     stale("9 INTENT is left", Fault::ReapIntent, "crash"),
     stale("9 a mark goes in as INTENT, mark, HELD", Fault::HeldBeforeAdd, "crash"),
-    stale("9 a mark goes out as INTENT, unmark, free", Fault::LedgerClearedLast, "crash"),
+    stale("9 a mark goes out as INTENT, unmark, free", Fault::PublishHeld, "crash"),
+    caught(
+        "9 each mark in doubt is known by slot",
+        Fault::ClearedBeforePublish,
+        "crash",
+        Unbalanced,
+    ),
+    caught("9 INTENT is left, and counted", Fault::IntentForgotten, "crash", Unbalanced),
+    caught("9 a reaper notes what it claims", Fault::ReaperNotesNothing, "reapers", Unbalanced),
+    caught("9 the lock is robust", Fault::LockNotRobust, "crash", LockLost),
     stale("9 a daemon is alive while its lock is held", Fault::ReapTheLiving, "crash"),
     caught(
         "9 all that a life writes carries its incarnation",
@@ -162,6 +177,7 @@ pub const FAULTS: &[Entry] = &[
     stale("9 after every reap the table is swept", Fault::NoSweepOnReap, "unheard"),
     stale("9 at every start the table is swept", Fault::NoSweepAtStart, "restart"),
     stale("9 a daemon that leaves sweeps", Fault::NoSweepOnExit, "restart"),
+    stale("9 marks for a sweep: taken back, they advance", Fault::HurryUndone, "hurry"),
     stale("7 a sweep advances every slot and leaves busy alone", Fault::SweepClearsBusy, "sweep"),
     stale("7 a sweep adds", Fault::SweepByStore, "sweep"),
     stale("9 a rebuild makes every word generation + 1", Fault::TableZeroed, "rebuild"),

@@ -1,9 +1,10 @@
 //! Housekeeping in a daemon: reaping the dead, sweeping, rebuilding, starting and leaving.
 
+use crate::budget::spend;
 use crate::fault::Fault;
 use crate::model::Model;
 use crate::scope::Grain;
-use crate::state::{Daemon, Entry, Job, Life, NOBODY, Stage, State, Task, Then, Words, spend};
+use crate::state::{Daemon, Entry, Job, Life, NOBODY, Stage, State, Task, Then, Words};
 use crate::word;
 
 impl Model {
@@ -12,49 +13,13 @@ impl Model {
         let at = usize::from(daemon);
         let Some(job) = st.daemons[at].job.take() else { return };
         let next = match job {
-            Job::Scan { row, tenant } => self.scan(st, row, tenant),
-            Job::Claim { row, entry } => Some(self.claim(st, row, entry)),
-            Job::Finish { row, entry } => Some(finish_entry(st, row, entry)),
+            Job::Scan { row, tenant } => self.scan(st, daemon, row, tenant),
+            Job::Claim { row, entry } => Some(self.claim(st, daemon, row, entry)),
+            Job::Finish { row, entry } => Some(self.finish_entry(st, daemon, row, entry)),
             Job::Sweep { next, loaded, then } => self.sweep(st, daemon, next, loaded, then),
             Job::Rebuild { next } => self.rebuild(st, daemon, next),
         };
         st.daemons[at].job = next;
-    }
-
-    /// Looks for an entry of a dead daemon that can be finished. None left: sweep.
-    fn scan(&self, st: &State, row: u8, tenant: u8) -> Option<Job> {
-        let dead = &st.daemons[usize::from(row)];
-        let same = dead.tenant == tenant && dead.life == Life::Dead;
-        if !same && !self.broken(Fault::LedgerWithoutTenant) && !self.broken(Fault::ReapTheLiving) {
-            return None; // another reaper was through with it before
-        }
-        let can_finish = |e: &&Entry| {
-            (e.stage == Stage::Held || self.broken(Fault::ReapIntent))
-                && (!e.dax || !dead.front_end || self.broken(Fault::DaxReleasedWithDaemon))
-                && (e.tenant == tenant || self.broken(Fault::LedgerWithoutTenant))
-        };
-        let then = Then::Free { row, tenant };
-        Some(match dead.ledger.iter().find(can_finish) {
-            Some(&entry) if self.broken(Fault::ReapWithoutClaim) => Job::Finish { row, entry },
-            Some(&entry) => Job::Claim { row, entry },
-            None => Job::Sweep { next: 0, loaded: None, then },
-        })
-    }
-
-    /// Compare-and-swap of the entry to 0.
-    fn claim(&self, st: &mut State, row: u8, entry: Entry) -> Job {
-        let ledger = &mut st.daemons[usize::from(row)].ledger;
-        let tenantless = self.broken(Fault::LedgerWithoutTenant);
-        let is_it = |e: &Entry| {
-            *e == Entry { tenant: if tenantless { e.tenant } else { entry.tenant }, ..entry }
-        };
-        match ledger.iter().position(is_it) {
-            Some(at) => {
-                ledger.remove(at);
-                Job::Finish { row, entry }
-            }
-            None => Job::Scan { row, tenant: entry.tenant },
-        }
     }
 
     /// Advances the next slot, or all of them.
@@ -67,7 +32,8 @@ impl Model {
         then: Then,
     ) -> Option<Job> {
         let slots = self.scope.layout.slots();
-        let mut next = if self.spares_sweep(then) { slots } else { next };
+        let spared = self.spares_sweep(then) || st.daemons[usize::from(daemon)].marks_all();
+        let mut next = if spared { slots } else { next };
         while next < slots {
             if self.broken(Fault::SweepByStore) && loaded.is_none() {
                 return Some(Job::Sweep { next, loaded: Some(st.words[usize::from(next)]), then });
@@ -108,6 +74,9 @@ impl Model {
 
     fn sweep_slot(&self, st: &mut State, slot: u8, loaded: Option<u64>) {
         let old = st.words[usize::from(slot)];
+        if old == 0 {
+            return; // a hole, as far as we know: nobody has observed it
+        }
         if let Some(loaded) = loaded {
             st.set_word(slot, word::advance(loaded));
         } else if self.broken(Fault::SweepClearsBusy) {
@@ -134,10 +103,7 @@ impl Model {
         self.scope.rebuild
             && st.daemons.iter().enumerate().all(|(row, other)| {
                 let alive = matches!(other.life, Life::Up | Life::Starting | Life::Leaving);
-                let mapped = other.front_end && !other.mapped.is_empty();
-                row == usize::from(daemon)
-                    || ((!alive || self.broken(Fault::RebuildUnlocked))
-                        && (!mapped || alive || self.broken(Fault::RebuildIgnoresDax)))
+                row == usize::from(daemon) || !alive || self.broken(Fault::RebuildUnlocked)
             })
     }
 
@@ -148,14 +114,14 @@ impl Model {
             st.mapped_words.get_or_insert(st.words.clone());
             st.words =
                 std::iter::repeat_n(self.scope.first_word, usize::from(slots)).collect::<Words>();
-            drop_dead(st, daemon);
+            self.drop_dead(st, daemon);
             serve(st, daemon);
             return None;
         }
         let words_first = self.broken(Fault::RebuildWordsFirst);
         let ledgers_at = if words_first { slots } else { 0 };
         if next == ledgers_at {
-            drop_dead(st, daemon);
+            self.drop_dead(st, daemon);
         } else {
             let slot = if words_first { next } else { next - 1 };
             self.rebuild_slot(st, slot);
@@ -165,6 +131,32 @@ impl Model {
         }
         serve(st, daemon);
         None
+    }
+
+    /// A rebuild discards the dead, and their marks go with the words; what stands for mappings of a VMM that lives is kept.
+    fn drop_dead(&self, st: &mut State, but: u8) {
+        for row in 0..st.daemons.len() {
+            if row == usize::from(but) || st.daemons[row].life != Life::Dead {
+                continue;
+            }
+            let dead = &mut st.daemons[row];
+            let maps = dead.front_end && !self.broken(Fault::RebuildIgnoresDax);
+            let stays = |e: &Entry| maps && e.dax && e.stage == Stage::Held;
+            let (kept, gone): (Vec<Entry>, Vec<Entry>) =
+                dead.ledger.iter().copied().partition(stays);
+            for entry in gone {
+                st.leaked[usize::from(entry.slot)] += 1;
+            }
+            dead.ledger = kept.into_iter().collect();
+            if dead.ledger.is_empty() {
+                vacate(dead);
+            }
+            let bit = 1 << row;
+            st.events.iter_mut().for_each(|e| {
+                e.unread = (e.unread & !bit) | NOBODY;
+                e.resync &= !bit;
+            });
+        }
     }
 
     fn rebuild_slot(&self, st: &mut State, slot: u8) {
@@ -177,7 +169,10 @@ impl Model {
             word::advance(old) & !word::BUSY
         };
         st.leaked[usize::from(slot)] = 0;
-        st.set_word(slot, new);
+        let mapping = st.daemons.iter().filter(|d| d.life == Life::Dead && d.front_end);
+        let held = mapping.flat_map(|d| &d.ledger).filter(|e| e.dax && e.stage == Stage::Held);
+        let retained = held.filter(|e| e.slot == slot).count();
+        st.set_word(slot, new + retained as u64);
     }
 }
 
@@ -203,30 +198,22 @@ impl State {
             event.unread = NOBODY;
             event.resync = 0;
         }
-        for row in 0..self.daemons.len() {
-            leak_ledger(self, row);
-            vacate(&mut self.daemons[row]);
+        for row in &mut self.daemons {
+            for entry in std::mem::take(&mut row.ledger) {
+                self.leaked[usize::from(entry.slot)] += 1;
+            }
+            vacate(row);
         }
     }
 }
 
-/// Publishes a dead daemon's slot.
-fn finish_entry(st: &mut State, row: u8, entry: Entry) -> Job {
-    let old = st.words[usize::from(entry.slot)];
-    if !word::is_stuck(old) {
-        st.set_word(entry.slot, word::publish(old));
-    }
-    st.daemons[usize::from(row)].ledger.retain(|e| *e != entry);
-    Job::Scan { row, tenant: entry.tenant }
-}
-
 /// A dead daemon has been dealt with: its row is free, unless its guest's DAX mappings outlive it.
-fn free(st: &mut State, row: u8, tenant: u8) {
+pub(crate) fn free(st: &mut State, row: u8, tenant: u8) {
     let dead = &mut st.daemons[usize::from(row)];
     if dead.tenant != tenant || dead.life != Life::Dead {
         return;
     }
-    if dead.ledger.iter().any(|e| e.dax && e.stage == Stage::Held) {
+    if dead.ledger.iter().any(|e| e.dax) {
         dead.reaped = true;
     } else {
         vacate(dead);
@@ -257,29 +244,6 @@ fn vacate(daemon: &mut Daemon) {
 /// Forgets events that everybody has handled.
 pub(crate) fn drop_handled(st: &mut State) {
     st.events.retain(|e| e.unread != 0 || e.resync != 0);
-}
-
-/// A rebuild discards the dead: their marks go with the words.
-fn drop_dead(st: &mut State, but: u8) {
-    for row in 0..st.daemons.len() {
-        if row != usize::from(but) && st.daemons[row].life == Life::Dead {
-            leak_ledger(st, row);
-            vacate(&mut st.daemons[row]);
-            let bit = 1 << row;
-            st.events.iter_mut().for_each(|e| {
-                e.unread = (e.unread & !bit) | NOBODY;
-                e.resync &= !bit;
-            });
-        }
-    }
-}
-
-fn leak_ledger(st: &mut State, row: usize) {
-    for entry in std::mem::take(&mut st.daemons[row].ledger) {
-        if entry.stage == Stage::Held {
-            st.leaked[usize::from(entry.slot)] += 1;
-        }
-    }
 }
 
 impl Daemon {

@@ -12,7 +12,8 @@
 //! # Reading order
 //! [`ident`] and [`host`]: what there is. [`op`]: what guests ask for, and what each operation announces. [`program`]:
 //! the order of the micro-steps, the heart of the protocol. `worker`, `marks`, `locks`, `reply`: what each step does.
-//! `house`, [`crash`], `watch`, `dax`: reapers, sweeps, rebuilds, deaths, host events, mappings. [`check`]: what must
+//! `house`, `reap`, `hurry`, [`crash`], `watch`, `promise`, `dax`: sweeps and rebuilds, reapers, sweeps that are put off,
+//! deaths, host events, who answers for which stamp, mappings. [`check`]: what must
 //! hold. [`fault`]: the rules, as switches that break them. [`scopes`]: the worlds that are explored. [`explore`]: the
 //! explorer. [`story`]: a counterexample as a tale.
 //!
@@ -23,13 +24,14 @@
 //! a change at its system call; all of them are instants of one host, so the order of these instants is the one that
 //! linearizability asks for, and each lies between the call and its reply.
 //!
-//! Changes made on the host are the exception: an answer that was right before such a change may be given until its
-//! event has been handled (or, where a daemon died or nobody watched, until the reap or start has swept). The model
-//! keeps a list of exactly these answers; a change that a daemon announces strikes its identities from the list.
+//! Changes made on the host are the exception: an answer that was right before such a change may be given until the
+//! daemon that gave it has handled the event (or, where that one died or nobody watched, until the reap or start has
+//! swept). The model keeps a list of exactly these answers; a change that a daemon announces strikes its identities from
+//! the list.
 //!
 //! Beside it: no rename shows neither of its names; the count of a slot never says fewer changes than there are; it is
-//! always what ledgers, claims, lingering marks and *counted* leaks add up to; words never move backwards; nothing is
-//! stamped under a busy word; no lock is lost.
+//! always what ledgers, claims and lingering marks add up to, but for marks in doubt, each of which some ledger or the list
+//! of leaks knows by slot; words never move backwards; nothing is stamped under a busy word; no lock is lost.
 //!
 //! # Why the state space is small, and nothing is lost by it
 //! Four reductions. Each can be switched off, and tests explore the same scopes with and without.
@@ -71,6 +73,7 @@
 //! locking (`guest/`), beyond what its rules are for taking words. Two identities that share a *file handle*; wrap of a
 //! generation under a live copy (2.8e14 changes of one slot).
 
+pub mod budget;
 pub mod check;
 pub mod crash;
 mod dax;
@@ -79,6 +82,7 @@ pub mod fault;
 pub mod fault_table;
 pub mod host;
 mod house;
+mod hurry;
 pub mod ident;
 mod locks;
 mod marks;
@@ -86,6 +90,7 @@ pub mod model;
 pub mod op;
 pub mod program;
 mod promise;
+mod reap;
 mod recycle;
 mod reduce;
 mod reply;

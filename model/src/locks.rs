@@ -6,12 +6,14 @@
 
 use smallvec::SmallVec;
 
+use crate::budget::spend;
 use crate::fault::Fault;
 use crate::ident::Name;
+use crate::marks::HOLDS;
 use crate::model::Model;
 use crate::op::Op;
 use crate::program::Step;
-use crate::state::{Linger, State, Task, spend};
+use crate::state::{Linger, State, Task};
 use crate::word;
 
 impl Model {
@@ -69,7 +71,11 @@ impl Model {
         if !task.trespassed() || !task.marks.is_empty() || spared {
             return;
         }
-        let slots = self.own_slots(task);
+        let mut slots = self.own_slots(task);
+        if self.broken(Fault::LingeringSharesHold) {
+            let ledger = &st.daemons[usize::from(self.scope.daemon_of(worker))].ledger;
+            slots.retain(|slot| !ledger.iter().any(|e| e.worker == HOLDS && e.slot == *slot));
+        }
         for &(stripe, owner) in &task.overdue {
             for &slot in &slots {
                 st.set_word(slot, word::announce(st.words[usize::from(slot)]));

@@ -13,6 +13,9 @@ use crate::word;
 /// The ledger's segment for DAX holds: they belong to the daemon, not to a worker.
 pub(crate) const HOLDS: u8 = u8::MAX;
 
+/// The ledger's segment for the daemon's housekeeping: what it reaps, and a sweep that marks everything.
+pub(crate) const KEEPER: u8 = u8::MAX - 1;
+
 /// A word that can never come back.
 pub(crate) const GONE: u64 = u64::MAX;
 
@@ -31,6 +34,9 @@ impl Model {
     /// The slots of what the request changes, as far as it knows, sorted and each once.
     pub(crate) fn own_slots(&self, task: &Task) -> Slots {
         let mut slots: Slots = self.announced(task).iter().map(|&(_, id)| self.slot(id)).collect();
+        if task.quirk && self.broken(Fault::DaemonsHashApart) {
+            slots.iter_mut().for_each(|s| *s = (*s + 1) % self.scope.layout.slots());
+        }
         slots.sort_unstable();
         slots.dedup();
         slots

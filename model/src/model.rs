@@ -3,13 +3,14 @@
 use serde::{Deserialize, Serialize};
 use smallvec::{SmallVec, smallvec};
 
+use crate::budget::spend;
 use crate::crash::Torn;
 use crate::fault::Fault;
 use crate::host::{Host, Inode, Syscall};
 use crate::ident::{Identity, MAX_INODES, MAX_NAMES, Name};
 use crate::op::Op;
 use crate::scope::{Scope, Watch};
-use crate::state::{Daemon, Job, Life, State, Then, spend};
+use crate::state::{Daemon, Job, Life, State, Then};
 
 /// One thing that happens. Everything that happens is a sequence of these.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +29,10 @@ pub enum Action {
     Reap(u8, u8),
     /// A daemon starts; `true`: it rebuilds the table.
     Start(u8, bool),
+    /// A daemon whose sweep comes too soon after its last marks everything instead.
+    Hurry(u8),
+    /// A daemon takes the marks of such a sweep back.
+    Calm(u8),
     /// A daemon leaves on its own accord.
     Exit(u8),
     /// A daemon is killed.
@@ -71,7 +76,8 @@ impl Model {
     /// A model of the scope, reduced where the broken rule allows it.
     #[must_use]
     pub fn new(scope: Scope, fault: Option<Fault>) -> Self {
-        let reduce = fault.is_none_or(Fault::may_reduce);
+        // In normal form an untouched word and one of generation 0 are the same.
+        let reduce = fault.is_none_or(Fault::may_reduce) && scope.first_word != 0;
         Self { scope, fault, reduce }
     }
 
@@ -157,8 +163,11 @@ impl Model {
                 // Before the sweep of its start: what it misses until then, the sweep makes good.
                 st.daemons[usize::from(daemon)].watching = self.scope.watch == Watch::Fanotify;
             }
+            Action::Hurry(daemon) => self.hurry(&mut st, daemon),
+            Action::Calm(daemon) => self.calm(&mut st, daemon),
             Action::Exit(daemon) => {
                 spend(&mut st.left.crashes);
+                self.calm(&mut st, daemon);
                 let daemon = &mut st.daemons[usize::from(daemon)];
                 daemon.life = Life::Leaving;
                 daemon.job = Some(Job::Sweep { next: 0, loaded: None, then: Then::Leave });
@@ -227,8 +236,14 @@ impl Model {
         let rebuilding = st.daemons.iter().any(|d| matches!(d.job, Some(Job::Rebuild { .. })));
         for (row, daemon) in st.daemons.iter().enumerate() {
             let row = row as u8;
+            if daemon.marks_all() && daemon.life == Life::Up {
+                out.push(Action::Calm(row));
+            }
             if daemon.job.is_some() {
                 out.push(Action::Housekeep(row));
+                if st.left.hurries > 0 && daemon.may_hurry() {
+                    out.push(Action::Hurry(row));
+                }
             } else if daemon.life == Life::Up {
                 self.reap_actions(st, row, out);
             }

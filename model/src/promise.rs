@@ -1,10 +1,11 @@
 //! Each daemon answers for the stamps that it gave: what it notes of them, and when it may give none.
 
+use crate::budget::spend;
 use crate::fault::Fault;
 use crate::ident::Identity;
 use crate::model::Model;
 use crate::scope::Watch;
-use crate::state::{ANYBODY, Daemon, Job, State, Task, Then, spend};
+use crate::state::{ANYBODY, Daemon, Job, State, Task, Then};
 use crate::word;
 
 impl Model {
@@ -31,10 +32,14 @@ impl Model {
     ) -> Option<u64> {
         let daemon = self.scope.daemon_of(worker);
         let allowed = if self.broken(Fault::WatchCheckedBefore) {
-            task.was_watched
+            task.quirk
         } else {
             self.may_stamp(st, daemon)
         };
+        let slot = self.slot(id);
+        if st.words[usize::from(slot)] == 0 && !self.broken(Fault::StampUntouched) {
+            st.advance(slot); // the first observer: an untouched word must match no stamp
+        }
         let word = self.observe(st, id).filter(|_| allowed)?;
         if !self.broken(Fault::PromiseAfterRead) && !self.broken(Fault::PromiseOverwritten) {
             self.promise(st, daemon, id, word);

@@ -29,9 +29,16 @@ fn bounded(name: &str, changes: u8) -> Scope {
 #[test]
 fn the_normal_form_hides_nothing() {
     let mut compared = 0;
-    for (name, changes) in
-        [("names", 2), ("directories", 2), ("files", 2), ("dax", 3), ("wrap", 2), ("rebuild", 1)]
-    {
+    for (name, changes) in [
+        ("names", 2),
+        ("directories", 2),
+        ("files", 2),
+        ("dax", 3),
+        ("wrap", 2),
+        ("rebuild", 1),
+        ("deaf", 1),
+        ("hurry", 1),
+    ] {
         let scope = bounded(name, changes).budget(|b| {
             b.stores = b.stores.min(1);
             b.crashes = b.crashes.min(1);

@@ -18,7 +18,9 @@ impl Model {
     /// Loads a slot's word. None where the guest must not cache: a change is in progress, or nothing covers the name.
     pub(crate) fn observe(&self, st: &State, id: Identity) -> Option<u64> {
         let word = st.words[usize::from(self.slot(id))];
-        let fit = word::vouches(word) || self.broken(Fault::StampBusy);
+        let fit = word::vouches(word)
+            || self.broken(Fault::StampBusy)
+            || (word == 0 && self.broken(Fault::StampUntouched));
         (fit && self.has_slot(id)).then_some(word)
     }
 
@@ -129,7 +131,12 @@ impl Model {
         value: Option<Value>,
     ) {
         let (Some(word), Some(value)) = (word, value) else { return };
-        if let (Identity::Data(_), true) = (id, self.broken(Fault::PagesKeptUnderNewWord)) {
+        let keeps_old = match id {
+            Identity::Data(_) => self.broken(Fault::PagesKeptUnderNewWord),
+            Identity::Attr(_) => self.broken(Fault::WordWithoutContent),
+            _ => false,
+        };
+        if keeps_old {
             let pages: SmallVec<[Copy; 8]> =
                 st.copies.iter().filter(|c| c.id == id).copied().collect();
             pages.iter().for_each(|old| st.keep(Copy { word, ..*old }));
@@ -165,7 +172,22 @@ impl Model {
         if self.broken(Fault::GuestComparesByOrder) {
             return word::busy(word) == 0 && word <= copy.word;
         }
+        if let (Identity::Perm(ino), true) = (copy.id, self.broken(Fault::PermUnchecked)) {
+            let named = |c: &Copy| c.value == Value::Is(ino) && self.hits(st, c);
+            return st.copies.iter().any(named);
+        }
         word == copy.word
+    }
+
+    /// A guest that changes its cached attributes before the host has, and keeps their word.
+    pub(crate) fn edit_locally(&self, st: &mut State, op: Op) {
+        let (Op::Write(ino) | Op::Truncate(ino), true) =
+            (op, self.broken(Fault::LocalEditKeepsWord))
+        else {
+            return;
+        };
+        let edited = st.copies.iter_mut().filter(|c| c.id == Identity::Attr(ino));
+        edited.for_each(|c| c.value = Value::Mixed);
     }
 
     /// The copies that the requesting guest would rather keep over its own change.
@@ -244,6 +266,6 @@ impl Model {
             Identity::Entry(_) => self.broken(Fault::RenameStampTrusted),
             _ => self.broken(Fault::OwnWordsAlwaysTaken),
         };
-        own == next || (trusting && word::busy(own) == 0)
+        (own == next && word::vouches(own)) || (trusting && word::busy(own) == 0)
     }
 }

@@ -68,7 +68,7 @@ pub fn run(plan: &Plan, display: &mut dyn Display) -> Count {
         Run { plan, display, broken: Vec::new(), states: 0, cpu: Duration::ZERO, bytes: 0 };
     let table = Table { markdown: plan.markdown };
     run.display.line(&table.row(&SCOPE_HEADINGS));
-    run.display.line(&table.rule());
+    run.display.line(&table.rule(true));
     for scope in &chosen {
         count = count + run.scope(scope, &table);
     }
@@ -84,15 +84,15 @@ pub fn run(plan: &Plan, display: &mut dyn Display) -> Count {
 
 const SCOPE_HEADINGS: [&str; 8] =
     ["scope", "states", "steps", "depth", "MiB", "CPU s", "caught", "verdict"];
-const FAULT_HEADINGS: [&str; 8] =
-    ["broken rule", "found", "steps to it", "states", "", "CPU s", "", "verdict"];
+const FAULT_HEADINGS: [&str; 7] =
+    ["switch", "leads to", "in steps", "states", "CPU s", "verdict", "rule that it breaks"];
 
 /// A run under way.
 struct Run<'a> {
     plan: &'a Plan,
     display: &'a mut dyn Display,
     /// Rows of the table of faults, with the scope of each.
-    broken: Vec<(String, [String; 8])>,
+    broken: Vec<(String, [String; 7])>,
     states: u64,
     cpu: Duration,
     bytes: u64,
@@ -134,11 +134,11 @@ impl Run<'_> {
         for (scope, row) in &self.broken {
             if scope != last {
                 self.display.line(&format!("\nRules broken in the scope \"{scope}\"\n"));
-                self.display.line(&table.row(&FAULT_HEADINGS));
-                self.display.line(&table.rule());
+                self.display.line(&table.fault(&FAULT_HEADINGS));
+                self.display.line(&table.rule(false));
                 last = scope;
             }
-            self.display.line(&table.row(&row.each_ref().map(String::as_str)));
+            self.display.line(&table.fault(&row.each_ref().map(String::as_str)));
         }
     }
 }
@@ -162,12 +162,12 @@ fn scope_row(scope: &Scope, outcome: &Outcome, faults: Count) -> [String; 8] {
     ]
 }
 
-fn fault_row(entry: &Entry, outcome: &Outcome) -> ([String; 8], bool) {
+fn fault_row(entry: &Entry, outcome: &Outcome) -> ([String; 7], bool) {
     let found = outcome.counterexample.as_ref();
     let (verdict, as_expected) = match (entry.expected, found) {
         (Some(_), Some(_)) => ("caught", true),
         (Some(_), None) => ("NOT CAUGHT", false),
-        (None, None) if outcome.complete => ("harmless, as it should be", true),
+        (None, None) if outcome.complete => ("harmless", true),
         (None, None) => ("NOT EXPLORED TO THE END", false),
         (None, Some(_)) => ("NOT HARMLESS", false),
     };
@@ -176,10 +176,9 @@ fn fault_row(entry: &Entry, outcome: &Outcome) -> ([String; 8], bool) {
         found.map_or("-".into(), |f| format!("{:?}", f.violation.kind())),
         found.map_or("-".into(), |f| f.actions.len().to_string()),
         outcome.states.to_string(),
-        String::new(),
         format!("{:.1}", outcome.cpu.as_secs_f64()),
-        String::new(),
         verdict.into(),
+        entry.rule.into(),
     ];
     (row, as_expected)
 }
@@ -241,7 +240,19 @@ impl Table {
         format!("{name:28} {one:>11} {two:>11} {three:>9} {four:>6} {five:>7} {six:>9}  {verdict}")
     }
 
-    fn rule(&self) -> String {
-        if self.markdown { format!("|{}", " --- |".repeat(8)) } else { "-".repeat(100) }
+    fn fault(&self, cells: &[&str; 7]) -> String {
+        let [name, one, two, three, four, verdict, rule] = cells;
+        if self.markdown {
+            return format!("| {} |", cells.join(" | "));
+        }
+        format!("{name:28} {one:>11} {two:>9} {three:>9} {four:>6}  {verdict:10} {rule}")
+    }
+
+    fn rule(&self, scopes: bool) -> String {
+        if self.markdown {
+            format!("|{}", " --- |".repeat(if scopes { 8 } else { 7 }))
+        } else {
+            "-".repeat(100)
+        }
     }
 }

@@ -1,9 +1,9 @@
 //! The shape of a scope: how large a world is explored, and what may happen in it.
 
+use crate::budget::{Budget, NOTHING};
 use crate::host::Syscall;
 use crate::ident::{Hashing, Ino, Layout, MAX_NAMES, Name};
 use crate::op::Op;
-use crate::state::Budget;
 
 /// How finely steps over several slots interleave with everybody else's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,21 +71,6 @@ pub struct Scope {
     /// What may happen.
     pub budget: Budget,
 }
-
-/// Nothing may happen.
-pub const NOTHING: Budget = Budget {
-    changes: 0,
-    reads: 0,
-    crashes: 0,
-    starts: 0,
-    host: 0,
-    stores: 0,
-    give_ups: 0,
-    overflows: 0,
-    deaf: 0,
-    forgets: 0,
-    losses: 0,
-};
 
 impl Scope {
     /// Two daemons with a worker each over one directory `#0` in which `a` is file `#1` and `b` is file `#2`, with room for one more file; guests ask for everything at

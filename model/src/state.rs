@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
+use crate::budget::Budget;
 use crate::host::Host;
 use crate::ident::{Identity, Ino, MAX_NAMES, Value};
 use crate::op::Op;
@@ -78,8 +79,8 @@ pub struct Task {
     pub overdue: SmallVec<[(u8, u8); 2]>,
     /// The host changed one of its names between its resolving and its system call.
     pub raced: bool,
-    /// The watch stood when it began (only for a daemon that asks too early).
-    pub was_watched: bool,
+    /// What a faulty daemon remembers of its beginning: that the watch stood, or that it hashes in its own way.
+    pub quirk: bool,
     /// Copies that the requesting guest held when it sent the request, with the change laid over them.
     pub kept: SmallVec<[Copy; 2]>,
 }
@@ -266,43 +267,6 @@ pub struct Event {
 
 /// The bit in [`Event::unread`] for an event that only the next start's sweep can make good.
 pub const NOBODY: u8 = 0x80;
-
-/// How much may still happen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Budget {
-    /// Requests that change something.
-    pub changes: u8,
-    /// Requests that only read.
-    pub reads: u8,
-    /// Crashes of daemons.
-    pub crashes: u8,
-    /// Starts of daemons.
-    pub starts: u8,
-    /// Changes made on the host.
-    pub host: u8,
-    /// Stores through DAX mappings.
-    pub stores: u8,
-    /// Locks given up.
-    pub give_ups: u8,
-    /// Event queues that overflow.
-    pub overflows: u8,
-    /// Watches that are lost.
-    pub deaf: u8,
-    /// Guests that forget all they know.
-    pub forgets: u8,
-    /// Losses of the host-only file while no daemon runs.
-    pub losses: u8,
-}
-
-/// A budget without an end: the scope is explored until nothing new turns up.
-pub const UNLIMITED: u8 = u8::MAX;
-
-/// Takes one from a budget.
-pub(crate) fn spend(budget: &mut u8) {
-    if *budget != UNLIMITED {
-        *budget -= 1;
-    }
-}
 
 /// The whole world at one instant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -141,6 +141,13 @@ fn sentence(model: &Model, st: &State, next: &State, action: &Action) -> String 
         Action::Start(row, true) => {
             format!("{} starts, alone, and rebuilds the table", daemon(row))
         }
+        Action::Hurry(row) => {
+            format!(
+                "{} marks everything: its sweep would come too soon after the last",
+                daemon(row)
+            )
+        }
+        Action::Calm(row) => format!("{} takes back the marks of that sweep", daemon(row)),
         Action::Exit(row) => format!("{} stops serving and leaves", daemon(row)),
         Action::Crash(row, None) => format!("{} is killed", daemon(row)),
         Action::Crash(row, Some(torn)) => {
@@ -182,7 +189,8 @@ fn place(model: &Model, torn: Torn) -> String {
     match torn.at {
         TornAt::BeforeAdd => format!("after the ledger's entry for {slot}, before the add"),
         TornAt::AfterAdd => format!("after the add to {slot}, before the ledger says HELD"),
-        TornAt::BetweenClearAndAdd => format!("between clearing the ledger and publishing {slot}"),
+        TornAt::BeforePublish => format!("after the ledger's entry, before publishing {slot}"),
+        TornAt::AfterPublish => format!("after publishing {slot}, before its entry is cleared"),
     }
 }
 

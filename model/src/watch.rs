@@ -1,5 +1,8 @@
 //! Changes made on the host: events, what a daemon makes of them, and what may be stale until then.
 
+use crate::budget::spend;
+use smallvec::SmallVec;
+
 use crate::fault::Fault;
 use crate::host::{Changed, Syscall};
 use crate::house::drop_handled;
@@ -7,7 +10,7 @@ use crate::ident::{Identity, Name};
 use crate::model::Model;
 use crate::program::Step;
 use crate::scope::Watch;
-use crate::state::{Event, Job, Known, Life, NOBODY, Permits, Source, State, Task, Then, spend};
+use crate::state::{Event, Job, Known, Life, NOBODY, Permits, Source, State, Task, Then};
 
 impl Model {
     /// Somebody on the host makes a change. Old answers are allowed until its event has been handled.
@@ -177,6 +180,18 @@ impl State {
         let then = Then::Resynced;
         self.daemons[usize::from(daemon)].job = Some(Job::Sweep { next: 0, loaded: None, then });
     }
+}
+
+/// Pages that the requesting guest would keep over its own change, and that a change on the host has overtaken: what comes of them is excused as they were,
+/// until that one's event has been handled.
+pub(crate) fn late_pages(st: &State, task: &Task) -> SmallVec<[(usize, Identity); 2]> {
+    let mut late = SmallVec::new();
+    for copy in task.kept.iter().filter(|c| matches!(c.id, Identity::Data(_))) {
+        let excusing = |e: &Event| e.permits.contains(&(copy.id, copy.value));
+        let events = st.events.iter().enumerate().filter(|(_, e)| excusing(e));
+        late.extend(events.map(|(at, _)| (at, copy.id)));
+    }
+    late
 }
 
 /// Who must handle an event before nobody may be stale: daemons that watch, the dead until they are reaped, else the next start.

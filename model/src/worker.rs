@@ -1,5 +1,6 @@
 //! A daemon's worker: takes a request through its program, one micro-step at a time.
 
+use crate::budget::spend;
 use crate::fault::Fault;
 use crate::host::Syscall;
 use crate::ident::{Identity, Ino, Value};
@@ -7,7 +8,8 @@ use crate::model::Model;
 use crate::op::{Op, OpKind};
 use crate::program::Step;
 use crate::scope::{Grain, Watch};
-use crate::state::{Source, State, Task, spend};
+use crate::state::{Source, State, Task};
+use crate::watch::late_pages;
 
 /// The position of the entry in [`Task::seen`] and [`Task::answer`]; perm, attr and data follow.
 pub(crate) const ENTRY: usize = 0;
@@ -22,8 +24,10 @@ impl Model {
         }
         let mut task = Task::new(op);
         task.kept = self.copies_to_keep(st, worker, op);
-        task.was_watched = self.broken(Fault::WatchCheckedBefore)
-            && self.may_stamp(st, self.scope.daemon_of(worker));
+        let daemon = self.scope.daemon_of(worker);
+        task.quirk = (self.broken(Fault::DaemonsHashApart) && daemon == 1)
+            || (self.broken(Fault::WatchCheckedBefore) && self.may_stamp(st, daemon));
+        self.edit_locally(st, op);
         self.look_at_hold(st, worker, &mut task);
         self.skip_idle(st, worker, &mut task);
         st.tasks[usize::from(worker)] = Some(task);
@@ -178,8 +182,12 @@ impl Model {
     fn call(&self, st: &mut State, worker: u8, task: &mut Task) {
         let Some(call) = task.op.syscall() else { return };
         let before = st.host.clone();
+        let late = late_pages(st, task);
         match self.syscall(st, worker, task, call) {
             Some(subject) => {
+                late.iter().for_each(|&(event, id)| {
+                    st.events[event].permits.push((id, Value::Mixed));
+                });
                 task.subject = Some(subject);
                 task.answer[ENTRY] = task.op.replies_name().map(|_| Value::Is(subject));
                 self.lay_change_over_kept(st, &before, task);
@@ -238,7 +246,7 @@ impl Task {
             locks: 0,
             overdue: smallvec::SmallVec::new(),
             raced: false,
-            was_watched: false,
+            quirk: false,
             kept: smallvec::SmallVec::new(),
         }
     }

@@ -1,10 +1,10 @@
 //! Daemons that live, and what they change.
 
 use super::{A, B, C, DIR, FILE, OTHER};
+use crate::budget::UNLIMITED;
 use crate::ident::{Hashing, Ino};
 use crate::op::Op;
 use crate::scope::{Grain, Scope, file_ops, name_ops};
-use crate::state::UNLIMITED;
 
 pub(super) fn names() -> Scope {
     Scope::new("names", "two daemons change two names of one directory, any number of times")

@@ -1,11 +1,11 @@
 //! Daemons that freeze, die, leave and start; mappings that outlive them.
 
 use super::{A, B, FILE, OTHER};
+use crate::budget::UNLIMITED;
 use crate::host::Syscall;
 use crate::ident::Hashing;
 use crate::op::Op;
 use crate::scope::{Grain, Scope, Watch};
-use crate::state::UNLIMITED;
 
 pub(super) fn frozen(changes: u8) -> Scope {
     Scope::new("frozen", "a daemon that stops while it holds a name lock; others give up waiting")
@@ -20,14 +20,32 @@ pub(super) fn frozen(changes: u8) -> Scope {
         })
 }
 
-pub(super) fn frozen_crash(changes: u8) -> Scope {
+pub(super) fn frozen_crash(daemons: u8, changes: u8) -> Scope {
     frozen(changes).with(|s| {
+        (s.daemons, s.up) = (daemons, daemons);
         s.name = "frozen-crash".into();
         s.about = "the same, and a daemon is killed";
         s.replies = false;
         s.ops = vec![Op::Unlink(A), Op::Exchange(A, B)];
         s.budget.give_ups = 1;
         s.budget.crashes = 1;
+    })
+}
+
+pub(super) fn frozen_dax(changes: u8) -> Scope {
+    Scope::new(
+        "frozen-dax",
+        "a file whose name lingers is mapped, too; its daemon dies, then its VMM",
+    )
+    .ops(&[Op::Unlink(A), Op::Exchange(A, B), Op::Map(OTHER)])
+    .with(|s| {
+        s.replies = false;
+        s.layout.inodes = 3;
+    })
+    .budget(|b| {
+        b.changes = changes;
+        b.give_ups = 1;
+        b.crashes = 1;
     })
 }
 
@@ -85,7 +103,6 @@ pub(super) fn sweep(crashes: u8) -> Scope {
         })
         .budget(|b| {
             b.changes = UNLIMITED;
-            b.reads = crashes;
             b.starts = 1;
             b.crashes = crashes;
         })
@@ -169,5 +186,46 @@ pub(super) fn dax_crash(changes: u8) -> Scope {
             b.stores = 1;
             b.crashes = 2;
             b.starts = 1;
+        })
+}
+
+pub(super) fn reapers(crashes: u8) -> Scope {
+    Scope::new("reapers", "reapers die, too, and their reapers")
+        .ops(&[Op::Write(FILE)])
+        .with(|s| {
+            (s.daemons, s.up) = (3, 3);
+            s.layout.names = 1;
+            s.layout.inodes = 2;
+            s.layout.hashing = Hashing::Into(2);
+            s.named = [Some(FILE), None, None];
+            s.used = 2;
+            s.replies = false;
+        })
+        .budget(|b| {
+            b.changes = UNLIMITED;
+            b.crashes = crashes;
+        })
+}
+
+pub(super) fn hurry(crashes: u8) -> Scope {
+    Scope::new("hurry", "sweeps that come too soon after the last one mark everything instead")
+        .ops(&[Op::Write(FILE), Op::Unlink(A)])
+        .with(|s| {
+            s.watch = Watch::Fanotify;
+            s.host = vec![Syscall::Write(FILE), Syscall::Unlink(A)];
+            s.layout.names = 1;
+            s.layout.hashing = Hashing::Into(2);
+            s.layout.inodes = 2;
+            s.named = [Some(FILE), None, None];
+            s.used = 2;
+            s.blind = true;
+            s.replies = false;
+        })
+        .budget(|b| {
+            b.changes = 1;
+            b.host = 1;
+            b.overflows = 1;
+            b.crashes = crashes;
+            b.hurries = 2;
         })
 }

@@ -166,3 +166,20 @@ pub(super) fn forget(reads: u8) -> Scope {
             b.forgets = 2;
         })
 }
+
+pub(super) fn holes(reads: u8) -> Scope {
+    Scope::new("holes", "slots that nobody has touched, which sweeps leave out")
+        .ops(&[Op::Lookup(A), Op::Getattr(FILE), Op::Write(FILE)])
+        .with(|s| {
+            small(s);
+            s.watch = Watch::Fanotify;
+            s.host = vec![Syscall::Write(FILE), Syscall::Unlink(A)];
+            s.first_word = 0;
+        })
+        .budget(|b| {
+            b.changes = 1;
+            b.reads = reads;
+            b.host = 1;
+            b.overflows = 1;
+        })
+}

@@ -4,9 +4,9 @@ mod changes;
 mod deaths;
 mod events;
 
+use crate::budget::UNLIMITED;
 use crate::ident::{Ino, Name};
 use crate::scope::Scope;
-use crate::state::UNLIMITED;
 
 const A: Name = Name(0);
 const B: Name = Name(1);
@@ -30,9 +30,12 @@ pub fn default() -> Vec<Scope> {
         changes::wrap(),
         changes::saturation(),
         deaths::frozen(3),
-        deaths::frozen_crash(2),
+        deaths::frozen_crash(2, 2),
+        deaths::frozen_dax(3),
         deaths::crash(1),
         deaths::rows(),
+        deaths::reapers(2),
+        deaths::hurry(0),
         deaths::sweep(0),
         deaths::restart(1),
         deaths::rebuild(2),
@@ -46,6 +49,7 @@ pub fn default() -> Vec<Scope> {
         events::promise(1),
         events::deaf(1),
         events::forget(3),
+        events::holes(2),
     ]
 }
 
@@ -57,8 +61,10 @@ pub fn deeper() -> Vec<Scope> {
         changes::collisions(2),
         changes::trio(),
         deaths::frozen(4),
-        deaths::frozen_crash(3),
+        deaths::frozen_crash(3, 2),
+        deaths::frozen_dax(4),
         deaths::crash(2),
+        deaths::hurry(1),
         deaths::sweep(1),
         deaths::restart(2),
         deaths::rebuild(3),
