@@ -1,5 +1,7 @@
 //! How much may happen in a scope, and how much is left of it.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// How much may still happen.
@@ -56,3 +58,32 @@ pub const NOTHING: Budget = Budget {
     hurries: 0,
     losses: 0,
 };
+
+impl fmt::Display for Budget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all = [
+            (self.changes, "changes"),
+            (self.reads, "reads"),
+            (self.crashes, "deaths"),
+            (self.starts, "starts"),
+            (self.host, "changes on the host"),
+            (self.stores, "stores"),
+            (self.give_ups, "locks given up"),
+            (self.overflows, "overflows"),
+            (self.losses, "host-only file lost"),
+            (self.deaf, "watches lost"),
+            (self.forgets, "watches given up"),
+            (self.hurries, "sweeps put off"),
+        ];
+        let happens = all.iter().filter(|(n, _)| *n != 0);
+        let told = happens.map(|(n, what)| match *n {
+            UNLIMITED => format!("{what}: any"),
+            n => format!("{what}: {n}"),
+        });
+        f.write_str(&told.collect::<Vec<_>>().join(", "))
+    }
+}
+
+#[cfg(test)]
+#[path = "budget_tests.rs"]
+mod tests;

@@ -169,8 +169,9 @@ impl Model {
             word::advance(old) & !word::BUSY
         };
         st.leaked[usize::from(slot)] = 0;
-        let mapping = st.daemons.iter().filter(|d| d.life == Life::Dead && d.front_end);
-        let held = mapping.flat_map(|d| &d.ledger).filter(|e| e.dax && e.stage == Stage::Held);
+        // Of those that `drop_dead` has left, also where the VMM has gone meanwhile: a reaper will find them.
+        let dead = st.daemons.iter().filter(|d| d.life == Life::Dead);
+        let held = dead.flat_map(|d| &d.ledger).filter(|e| e.dax && e.stage == Stage::Held);
         let retained = held.filter(|e| e.slot == slot).count();
         st.set_word(slot, new + retained as u64);
     }

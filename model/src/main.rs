@@ -73,7 +73,7 @@ fn main() -> ExitCode {
 
 fn list() -> ExitCode {
     for scope in scopes::default().iter().chain(&scopes::deeper()) {
-        println!("scope {:14} {}", scope.name, scope.about);
+        println!("scope {:14} {} ({})", scope.name, scope.about, scope.budget);
     }
     for entry in FAULTS {
         println!("fault {:32} in {:13} {}", entry.fault.name(), entry.scope, entry.rule);

@@ -31,7 +31,7 @@ pub(super) fn mixed() -> Scope {
 pub(super) fn trio() -> Scope {
     mixed().with(|s| {
         s.name = "trio".into();
-        s.about = "the same with three daemons";
+        s.about = "every operation, three daemons";
         s.daemons = 3;
         s.up = 3;
     })

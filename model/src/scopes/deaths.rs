@@ -89,7 +89,7 @@ pub(super) fn rows() -> Scope {
 }
 
 pub(super) fn sweep(crashes: u8) -> Scope {
-    Scope::new("sweep", "sweeps word by word against changes, crashes and a start")
+    Scope::new("sweep", "sweeps word by word against changes, a start (and, deeper, a death)")
         .ops(&[Op::Lookup(A), Op::Getattr(FILE), Op::Write(FILE), Op::Unlink(A), Op::Create(A)])
         .with(|s| {
             s.daemons = 3;
