@@ -42,12 +42,16 @@ pub fn run(config: &Config) -> Result<(), StartError> {
     let door = claim.open()?;
     let Some(engine) = engine else {
         let share = Passthrough::new(config.share.clone())?;
-        return serve(config, share, door, || greet(config, descriptors));
+        return serve(config, &config.device, share, door, || greet(config, descriptors));
     };
     let _keeper = Keeper::start(&engine).map_err(system("thread that looks after the table"))?;
     let threads = usize::from(config.device.request_queues.get()) + config.device.thread_pool_size;
     let share = Coherent::new(config.share.clone(), &engine, threads)?;
-    serve(config, share, door, || {
+    let mut device = config.device.clone();
+    if config.table_region {
+        device.region = Some(table::region(&engine).map_err(system("version table"))?);
+    }
+    serve(config, &device, share, door, || {
         greet(config, descriptors);
         info!("for the guest's samepage driver, QEMU needs {}", table::qemu_arguments(&engine));
     })
@@ -57,6 +61,7 @@ pub fn run(config: &Config) -> Result<(), StartError> {
 /// is called.
 fn serve<F: FileSystem + 'static>(
     config: &Config,
+    device: &transport::Options,
     share: F,
     door: Door,
     greet: impl FnOnce(),
@@ -73,7 +78,7 @@ fn serve<F: FileSystem + 'static>(
     greet();
     let Door { listener, _socket, _pid_file } = door;
     let handler: Arc<dyn RequestHandler> = Arc::new(Handler(server));
-    transport::serve(listener, &config.device, &handler, &counters, &stopper)
+    transport::serve(listener, device, &handler, &counters, &stopper)
         .map_err(system("waiting for a front end"))
 }
 

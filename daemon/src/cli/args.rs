@@ -222,6 +222,13 @@ pub(super) struct DaemonArgs {
     #[arg(long, value_name = "N", value_parser = slots)]
     pub(super) slots: Option<u64>,
 
+    /// Show the table to the guest in the device itself, too: as shared memory region 1
+    ///
+    /// For VMMs that have such regions (QEMU 11.1's vhost-user-test-device-pci). QEMU lets the guest write to it, so all
+    /// guests of the table must trust each other. The ordinary way, ivshmem with readonly=on, has no such condition.
+    #[arg(long)]
+    pub(super) table_region: bool,
+
     /// Most descriptors the daemon may have open; 0 leaves the limit alone [default: 1000000, or what the system allows]
     #[arg(long, value_name = "N")]
     pub(super) rlimit_nofile: Option<u64>,

@@ -58,6 +58,8 @@ pub struct Config {
     pub rlimit_nofile: Option<u64>,
     /// Which version table its guests look at.
     pub version_table: Choice,
+    /// Whether the table is a region of the device.
+    pub table_region: bool,
     /// Words of a table that is made.
     pub slots: Option<u64>,
     /// How much is logged.
@@ -81,6 +83,7 @@ pub(super) fn check(args: &Args) -> Result<Config, UsageError> {
         device: device(args),
         rlimit_nofile: args.daemon.rlimit_nofile,
         version_table: args.daemon.version_table.clone(),
+        table_region: args.daemon.table_region,
         slots: args.daemon.slots,
         log_level: if args.old.debug { LogLevel::Debug } else { args.daemon.log_level },
         log_target: if args.daemon.syslog { LogTarget::Syslog } else { LogTarget::Stderr },
@@ -91,6 +94,11 @@ pub(super) fn check(args: &Args) -> Result<Config, UsageError> {
     {
         return Err(UsageError::new(
             "--stats-socket and --socket-path name the same path; choose two",
+        ));
+    }
+    if config.version_table == Choice::Off && config.table_region {
+        return Err(UsageError::new(
+            "--table-region shows a version table; leave it out with --version-table off",
         ));
     }
     if config.version_table == Choice::Off && config.slots.is_some() {
@@ -176,6 +184,7 @@ fn device(args: &Args) -> DeviceOptions {
         announced_request_queues: front.num_request_queues.unwrap_or(RequestQueues::ONE),
         thread_pool_size: front.thread_pool_size,
         once: front.once,
+        region: None,
     }
 }
 

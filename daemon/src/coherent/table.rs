@@ -6,7 +6,12 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use coherence::{AttachError, Engine, Options};
+use coherence::{AttachError, Engine, GuestAccess, Options};
+
+use crate::transport::SharedRegion;
+
+/// Which shared memory region of the device the table is (docs/protocol.md, section 4).
+const REGION: u8 = 1;
 
 /// What the operator wants.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -90,6 +95,15 @@ fn run_time_directory() -> PathBuf {
         Some(directory) => PathBuf::from(directory).join("samepage"),
         None => std::env::temp_dir().join(format!("samepage-{}", own.as_raw())),
     }
+}
+
+/// The table as shared memory region 1 of the device.
+///
+/// # Errors
+/// Those of `open(2)`.
+pub fn region(engine: &Engine) -> io::Result<SharedRegion> {
+    let file = engine.open_for_guest(GuestAccess::ReadWrite)?;
+    Ok(SharedRegion { id: REGION, file: Arc::new(file), size: engine.table_words() * 8 })
 }
 
 /// The QEMU arguments that hand a table to a guest, which cannot write to it.

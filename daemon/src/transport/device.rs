@@ -9,7 +9,10 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use tracing::{debug, error, info};
-use vhost::vhost_user::message::{VhostUserProtocolFeatures, VhostUserVirtioFeatures};
+use vhost::vhost_user::Backend;
+use vhost::vhost_user::message::{
+    VhostUserProtocolFeatures, VhostUserShMemConfig, VhostUserVirtioFeatures,
+};
 use vhost_user_backend::VhostUserBackend;
 use virtio_bindings::bindings::virtio_config::VIRTIO_F_VERSION_1;
 use virtio_bindings::bindings::virtio_ring::{
@@ -46,6 +49,10 @@ pub(super) struct Device {
     exit_events: Mutex<Vec<Option<(EventConsumer, EventNotifier)>>>,
     /// Exit events' consumers, which `vhost-user-backend` forgets to close.
     leaked: Mutex<Vec<RawFd>>,
+    /// The channel for requests to the front end, once it has given one.
+    backend: Mutex<Option<Backend>>,
+    /// The front end has been asked to map the shared memory region.
+    region_mapped: AtomicBool,
     /// The front end has gone: a worker leaves its ring even if more requests keep coming.
     closing: AtomicBool,
     /// Joined when the device is dropped.
@@ -91,6 +98,8 @@ impl Device {
             queues: (0..queues).map(|_| Queue::default()).collect(),
             exit_events: Mutex::new(exit_events),
             leaked: Mutex::default(),
+            backend: Mutex::default(),
+            region_mapped: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             pool,
         })
@@ -135,6 +144,14 @@ impl Device {
                 return Ok(());
             }
         }
+    }
+
+    /// The guest's driver is there: QEMU does not survive being asked before.
+    fn map_region(&self) -> io::Result<()> {
+        let Some(region) = &self.options.region else { return Ok(()) };
+        let Some(backend) = self.backend.lock().clone() else { return Ok(()) };
+        // Relaxed: one thread reads and answers the front end's messages.
+        if self.region_mapped.swap(true, Ordering::Relaxed) { Ok(()) } else { region.map(backend) }
     }
 
     fn dispatch(&self, request: Request) {
@@ -203,11 +220,14 @@ impl VhostUserBackend for Device {
             | VhostUserProtocolFeatures::CONFIGURE_MEM_SLOTS
             | VhostUserProtocolFeatures::RESET_DEVICE;
         features.set(VhostUserProtocolFeatures::CONFIG, self.options.tag.is_some());
+        features.set(VhostUserProtocolFeatures::SHMEM, self.options.region.is_some());
         features
     }
 
     fn acked_features(&self, features: u64) {
         debug!("the guest's features: {features:#x}");
+        // A driver begins. What was mapped for the one before it, the VMM has taken away.
+        self.region_mapped.store(false, Ordering::Relaxed);
     }
 
     fn reset_device(&self) {
@@ -233,9 +253,20 @@ impl VhostUserBackend for Device {
         }
     }
 
+    fn set_backend_req_fd(&self, backend: Backend) {
+        *self.backend.lock() = Some(backend);
+    }
+
+    /// The front end makes the regions when it has the answer, and only then can something be mapped into them.
+    fn get_shmem_config(&self) -> io::Result<VhostUserShMemConfig> {
+        let unsupported = || io::Error::from(io::ErrorKind::Unsupported);
+        let region = self.options.region.as_ref().ok_or_else(unsupported)?;
+        Ok(region.config())
+    }
+
     // The rings look at `self.memory`, which has the new state already.
     fn update_memory(&self, _memory: AtomicMemory) -> io::Result<()> {
-        Ok(())
+        self.map_region()
     }
 
     fn queues_per_thread(&self) -> Vec<u64> {

@@ -18,6 +18,7 @@ fn options(thread_pool_size: usize) -> Options {
         announced_request_queues: RequestQueues::ONE,
         thread_pool_size,
         once: false,
+        region: None,
     }
 }
 

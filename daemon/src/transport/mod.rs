@@ -19,6 +19,7 @@ mod file_io;
 mod inherited;
 mod memory;
 mod pool;
+mod region;
 mod request;
 mod ring;
 mod serve;
@@ -33,6 +34,7 @@ use fuse::{Mapper, ProtocolError};
 
 pub use config_space::{Tag, TagError};
 pub use inherited::inherited_listener;
+pub use region::SharedRegion;
 pub use serve::{Counters, Options, RequestQueues, serve};
 pub use stopper::Stopper;
 

@@ -15,6 +15,7 @@ use vhost_user_backend::{Error as DaemonError, VhostUserDaemon};
 use super::RequestHandler;
 use super::config_space::Tag;
 use super::device::Device;
+use super::region::SharedRegion;
 use super::stopper::Stopper;
 
 /// How many request queues a front end may use. At most 63: `vhost-user-backend` names queues by the bits of a `u64`,
@@ -58,6 +59,8 @@ pub struct Options {
     pub thread_pool_size: usize,
     /// Return when the first front end has gone.
     pub once: bool,
+    /// Offered to front ends that know shared memory regions.
+    pub region: Option<SharedRegion>,
 }
 
 /// What happened on the transport since the daemon started.

@@ -45,6 +45,7 @@ pub struct Builder {
     pub(super) logs: Option<PathBuf>,
     pub(super) command_limit: Duration,
     pub(super) coherent: bool,
+    pub(super) table_region: bool,
     pub(super) stock_guests: usize,
     pub(super) shared_memory: Option<u64>,
     pub(super) module_fault: Option<String>,
@@ -72,6 +73,7 @@ impl Default for Builder {
             logs: None,
             command_limit: Duration::from_mins(2),
             coherent: false,
+            table_region: false,
             stock_guests: 0,
             shared_memory: None,
             module_fault: None,
@@ -208,6 +210,15 @@ impl Builder {
     pub fn coherent(mut self) -> Self {
         self.coherent = true;
         self
+    }
+
+    /// Show the table to the guests as a shared memory region of the device, not as a device of its
+    /// own.
+    #[must_use]
+    pub fn table_region(mut self) -> Self {
+        self.table_region = true;
+        let queues = self.queues.to_string();
+        self.daemon_args(["--table-region", "--num-request-queues", &queues])
     }
 
     /// In a coherent lab, let the last `count` guests be stock ones, which know nothing of the

@@ -147,17 +147,17 @@ impl Builder {
         };
         let mut machine = plan.machine.clone();
         let daemon = start(&format!("daemon {number}"), &plan.daemon)?;
-        let mut attach = |tag: &str, daemon: &Daemon, queues| {
-            let socket = daemon.socket().to_path_buf();
-            machine.shares.push(Share { tag: tag.into(), socket, queues });
-        };
-        attach(SHARE_TAG, &daemon, self.queues);
         let coherent = self.coherent && number < self.guests - self.stock_guests;
+        let mut attach = |tag: &str, daemon: &Daemon, queues, shared_memory| {
+            let socket = daemon.socket().to_path_buf();
+            machine.shares.push(Share { tag: tag.into(), socket, queues, shared_memory });
+        };
+        attach(SHARE_TAG, &daemon, self.queues, coherent && self.table_region);
         let root_daemon = match self.root {
             Root::Tiny => None,
             Root::Host => {
                 let daemon = start(&format!("root daemon {number}"), &root_spec())?;
-                attach(ROOT_TAG, &daemon, 1);
+                attach(ROOT_TAG, &daemon, 1, false);
                 machine.kernel_words.push("samepage.root=host".into());
                 Some(daemon)
             }
@@ -167,7 +167,9 @@ impl Builder {
             if let Some(fault) = &self.module_fault {
                 machine.kernel_words.push(format!("samepage.fault={fault}"));
             }
-            machine.regions.push(Region::of(table, false)?);
+            if !self.table_region {
+                machine.regions.push(Region::of(table, false)?);
+            }
         }
         if let Some(memory) = &plan.shared_memory {
             machine.regions.push(Region::of(memory, true)?);

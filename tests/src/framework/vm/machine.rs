@@ -17,6 +17,8 @@ pub struct Share {
     pub socket: PathBuf,
     /// Request queues; virtiofsd has one.
     pub queues: u32,
+    /// With the shared memory regions that the daemon has: a device of QEMU's for experiments.
+    pub shared_memory: bool,
 }
 
 /// A file of the host that the guest sees as the memory of a PCI device (ivshmem, BAR 2).
@@ -91,11 +93,18 @@ impl Machine {
         add("-device", format!("virtserialport,chardev=agent,name={PORT_NAME}").into());
         for (number, share) in self.shares.iter().enumerate() {
             add("-chardev", joined(&format!("socket,id=fs{number},path="), &share.socket));
-            let device = format!(
-                "vhost-user-fs-pci,chardev=fs{number},tag={},num-request-queues={},queue-size=1024",
-                share.tag.replace(',', ",,"),
-                share.queues
-            );
+            let device = if share.shared_memory {
+                format!(
+                    "vhost-user-test-device-pci,chardev=fs{number},virtio-id=26,num_vqs={},vq_size=1024,config_size=44",
+                    share.queues + 1
+                )
+            } else {
+                format!(
+                    "vhost-user-fs-pci,chardev=fs{number},tag={},num-request-queues={},queue-size=1024",
+                    share.tag.replace(',', ",,"),
+                    share.queues
+                )
+            };
             add("-device", device.into());
         }
         for (number, region) in self.regions.iter().enumerate() {
@@ -144,7 +153,12 @@ mod tests {
 
     #[test]
     fn every_share_becomes_a_device_and_extra_arguments_come_last() {
-        let share = |tag: &str| Share { tag: tag.into(), socket: "/tmp/a,b".into(), queues: 3 };
+        let share = |tag: &str| Share {
+            tag: tag.into(),
+            socket: "/tmp/a,b".into(),
+            queues: 3,
+            shared_memory: false,
+        };
         let region = |writable| Region { file: "/tmp/r".into(), size: 4096, writable };
         let machine = Machine {
             kernel: "/k".into(),

@@ -1,6 +1,7 @@
 //! Guests with the driver of `guest/linux`.
 
 mod module;
+mod region;
 mod tables;
 
 use std::path::PathBuf;
