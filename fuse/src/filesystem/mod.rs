@@ -109,7 +109,7 @@ pub trait FileSystem: Send + Sync {
         unsupported()
     }
 
-    /// Renames. `flags` are `renameat2(2)`'s. The answer vouches for the new name.
+    /// Renames. `flags` are `renameat2(2)`'s. The answer may vouch for the new name, of whatever was moved.
     fn rename(
         &self,
         ctx: &Context,

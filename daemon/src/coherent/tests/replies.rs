@@ -23,7 +23,8 @@ fn a_change_of_one_s_own_is_stamped_with_what_it_left() {
     assert_eq!(guest.current(&guest.set(node, &cut)), "pad");
     let linked = guest.fs.link(&ROOT, node, NodeId::ROOT, c"second").unwrap();
     assert_eq!(guest.current(&linked.stamp), "epad");
-    assert_eq!(guest.current(&guest.rename("second", "third", 0)), "e");
+    // What was moved the reply does not say, so it vouches for nothing.
+    assert_eq!(guest.current(&guest.rename("second", "third", 0)), "");
     assert_eq!(guest.current(&guest.mkdir("dir").stamp), "epad");
     let link = guest.fs.symlink(&ROOT, NodeId::ROOT, c"link", c"file", &Make::default()).unwrap();
     assert_eq!(guest.current(&link.stamp), "epad");
