@@ -77,6 +77,59 @@ fn what_is_no_table_is_named() {
 }
 
 #[test]
+fn a_host_file_that_is_none_says_so_and_blocks_nobody() {
+    let directory = tempfile::tempdir_in("/dev/shm").unwrap();
+    let path = directory.path().join("table");
+    let host = coherence::host_path(&path);
+    drop(Engine::attach(Options::new(&path)).unwrap());
+    let shown = || {
+        let shown = samepage(&["table", "--interval", "0"], &path);
+        assert!(shown.status.success());
+        text(&shown.stdout)
+    };
+    std::fs::File::options().write(true).open(&host).unwrap().set_len(4096).unwrap();
+    assert!(shown().contains("has 4096 bytes, but must have "), "{}", shown());
+    std::fs::remove_file(&host).unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, &host, rustix::fs::FileType::Fifo, 0o600.into(), 0)
+        .unwrap();
+    assert!(shown().contains("is no ordinary file"), "{}", shown());
+}
+
+/// In a terminal each look is drawn over the last, and every line is cleared to its end.
+#[test]
+fn watching_draws_in_place() {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    use std::io::Read;
+    let directory = tempfile::tempdir_in("/dev/shm").unwrap();
+    let path = directory.path().join("table");
+    let _engine = Engine::attach(Options::new(&path)).unwrap();
+    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+    grantpt(&terminal).unwrap();
+    unlockpt(&terminal).unwrap();
+    let name = ptsname(&terminal, Vec::new()).unwrap().into_string().unwrap();
+    let other_end = std::fs::File::options().read(true).write(true).open(name).unwrap();
+    let mut watching = Command::new(env!("CARGO_BIN_EXE_samepage"))
+        .args(["table", "--watch", "--interval", "0.1"])
+        .arg(&path)
+        .stdout(other_end)
+        .spawn()
+        .unwrap();
+    let (mut seen, mut terminal) = (Vec::new(), std::fs::File::from(terminal));
+    let looks = |seen: &[u8]| String::from_utf8_lossy(seen).matches("\x1b[J").count();
+    while looks(&seen) < 2 {
+        let mut buffer = [0; 4096];
+        let read = terminal.read(&mut buffer).unwrap();
+        seen.extend_from_slice(&buffer[..read]);
+    }
+    watching.kill().unwrap();
+    watching.wait().unwrap();
+    let seen = String::from_utf8_lossy(&seen).replace('\r', "");
+    let (first, rest) = seen.split_once("\x1b[J").unwrap();
+    assert!(first.starts_with("\x1b[Htable ") && rest.starts_with("\x1b[Htable "), "{seen:?}");
+    assert!(first.lines().all(|line| line.is_empty() || line.ends_with("\x1b[K")), "{first:?}");
+}
+
+#[test]
 fn without_the_host_file_the_table_is_shown_all_the_same() {
     let directory = tempfile::tempdir_in("/dev/shm").unwrap();
     let path = directory.path().join("table");

@@ -13,7 +13,7 @@ use crate::host::{
 };
 use crate::limits::{MAX_DAEMONS, MAX_HOLDS};
 use crate::sys;
-use crate::table::{TableError, extents, open_for_reading};
+use crate::table::{FileError, TableError, extents, open_for_reading, open_to_read};
 
 /// What a table and its daemons look like at one moment, roughly: it moves on while it is read.
 #[derive(Clone, Debug)]
@@ -131,13 +131,14 @@ fn read_words(file: &File, from: usize, count: usize) -> io::Result<Vec<u64>> {
 fn read_host(table: &Path, seen: &Inspection) -> Result<HostInspection, String> {
     let path = host::host_path(table);
     let read = || -> io::Result<HostInspection> {
-        let file = File::open(&path)?;
+        let file = open_host(&path)?;
         let head = read_words(&file, 0, field::END)?;
         if (head[field::MAGIC], head[field::VERSION]) != (host::MAGIC, host::VERSION) {
             return Err(io::Error::other("is no host file of this version"));
         }
         let leaks = read_words(&file, LEAKS, DIRECTORY - LEAKS)?;
-        let is_busy = |slot: &u32| seen.busy.iter().any(|(busy, _)| busy == slot);
+        // In ascending order, as they were read; when everything is held there are a great many.
+        let is_busy = |slot: &u32| seen.busy.binary_search_by_key(slot, |&(busy, _)| busy).is_ok();
         let directory = read_words(&file, DIRECTORY, MAX_DAEMONS)?;
         let taken = (0..MAX_DAEMONS).filter(|&row| directory[row] != 0);
         Ok(HostInspection {
@@ -148,6 +149,20 @@ fn read_host(table: &Path, seen: &Inspection) -> Result<HostInspection, String> 
         })
     };
     read().map_err(|e| format!("{}: {e}", path.display()))
+}
+
+/// Opens a host-only file, whoever owns it. A FIFO must not block the reader, nor a short file be read beyond its end.
+fn open_host(path: &Path) -> io::Result<File> {
+    let file = open_to_read(path).map_err(io::Error::other)?;
+    let metadata = file.metadata()?;
+    let wanted = (host::WORDS * WORD_LEN) as u64;
+    match (metadata.is_file(), metadata.len()) {
+        (false, _) => Err(io::Error::other(FileError::Kind)),
+        (_, len) if len != wanted => {
+            Err(io::Error::other(format!("has {len} bytes, but must have {wanted}")))
+        }
+        _ => Ok(file),
+    }
 }
 
 fn read_daemon(file: &File, row: usize) -> io::Result<Daemon> {

@@ -66,6 +66,11 @@ fn open(path: &Path, flags: OFlags) -> Result<File, FileError> {
     }
 }
 
+/// For a guest or a tool: not its owner, perhaps. A FIFO must not block it.
+pub(crate) fn open_to_read(path: &Path) -> Result<File, FileError> {
+    open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK)
+}
+
 /// Opens a table, whoever owns it, and checks its size and header.
 pub(crate) fn open_for_reading(path: &Path) -> Result<(File, Header), TableError> {
     open_table(path, false)
@@ -73,12 +78,7 @@ pub(crate) fn open_for_reading(path: &Path) -> Result<(File, Header), TableError
 
 /// Opens a table and checks its size and header, without mapping it.
 pub(super) fn open_table(path: &Path, own: bool) -> Result<(File, Header), TableError> {
-    let opened = if own {
-        open_checked(path, false, 0o640)
-    } else {
-        // A guest or a tool: not its owner, perhaps. A FIFO must not block it.
-        open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK)
-    };
+    let opened = if own { open_checked(path, false, 0o640) } else { open_to_read(path) };
     let path = || path.to_owned();
     let file = opened.map_err(|source| match source {
         FileError::Open(e) if e.kind() == io::ErrorKind::NotFound => {
