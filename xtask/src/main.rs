@@ -7,6 +7,7 @@ mod fetch;
 mod fuzz;
 mod guest;
 mod loom;
+mod miri;
 mod model;
 mod test;
 mod tidy;
@@ -35,6 +36,7 @@ enum Command {
     Tidy(tidy::Arguments),
     Deny(deny::Arguments),
     Loom(loom::Arguments),
+    Miri(miri::Arguments),
     Model(model::Arguments),
     Fuzz(fuzz::Arguments),
 }
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         Command::Tidy(arguments) => tidy::run(&arguments),
         Command::Deny(arguments) => deny::run(&arguments),
         Command::Loom(arguments) => loom::run(&arguments),
+        Command::Miri(arguments) => miri::run(&arguments),
         Command::Model(arguments) => model::run(&arguments),
         Command::Fuzz(arguments) => fuzz::run(&arguments),
     };
