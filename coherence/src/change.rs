@@ -138,7 +138,7 @@ impl<'a> Change<'a> {
     #[inline]
     pub(crate) fn stampable(&self) -> impl Iterator<Item = (SlotIndex, SlotWord)> {
         let Pending { slots, left, unstamped, .. } = &*self.pending;
-        let all = slots.as_slice().iter().copied().zip(*left).enumerate();
+        let all = slots.as_slice().iter().copied().zip(left.iter().copied()).enumerate();
         all.filter(move |(at, _)| unstamped & (1 << at) == 0).map(|(_, stampable)| stampable)
     }
 

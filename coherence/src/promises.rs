@@ -30,10 +30,12 @@ impl Promises {
         Ok(Self { region: Region::anonymous(words * WORD_LEN as u64)? })
     }
 
+    #[inline]
     fn word(&self, slot: SlotIndex) -> &SharedU64 {
         &self.region.words()[slot.get() as usize]
     }
 
+    #[inline]
     fn note(&self, slot: SlotIndex, word: u64) {
         let newer = |noted| noted == NOTHING || is_past(word, noted);
         let promise = self.word(slot);
@@ -54,6 +56,7 @@ impl Promises {
     }
 
     /// Notes what a change may be stamped with when it is alone, before the change is made.
+    #[inline]
     pub(crate) fn announced(&self, announced: impl Iterator<Item = (SlotIndex, SlotWord)>) {
         for (slot, word) in announced {
             self.note(slot, word.published().0);
@@ -84,6 +87,7 @@ impl Promises {
 
 /// Stands between a note and the read of the state, and between the read of an event and that of the promises. Either
 /// the handler of an event finds the note, or the reader finds the change that the event tells of.
+#[inline]
 pub(crate) fn settle() {
     // SeqCst: two threads store one thing and then load the other (Dekker); nothing weaker orders that.
     fence(SeqCst);
