@@ -44,6 +44,7 @@ fn daemon() -> Daemon {
     let directory = tempfile::tempdir_in("/dev/shm").unwrap();
     let path = directory.path().join("table");
     let engine = Engine::attach(Options::new(&path)).unwrap();
+    engine.answer_for_stamps().unwrap();
     let worker = engine.worker().unwrap();
     Daemon { view: View::open(&path).unwrap(), worker, engine, _directory: directory }
 }

@@ -47,13 +47,17 @@ pub(crate) fn measure() {
     let directory = tempfile::tempdir_in("/dev/shm").unwrap();
     let engine = Engine::attach(Options::new(directory.path().join("table"))).unwrap();
     let mut worker = engine.worker().unwrap();
+    let watching = tempfile::tempdir_in("/dev/shm").unwrap();
+    let watcher = Engine::attach(Options::new(watching.path().join("table"))).unwrap();
+    watcher.answer_for_stamps().unwrap();
+    let mut watcher = watcher.worker().unwrap();
     let slots: Vec<SharedU64> =
         (0..engine.table_words()).map(|_| SharedU64::new(GENERATION_ONE)).collect();
     let (seat, mut pending) = (Unrecorded(Words::new(&slots)), Pending::default());
     for (what, set) in sets(&engine) {
         let at: Vec<usize> =
             set.as_slice().iter().map(|s| (s.get() - FIRST_SLOT) as usize).collect();
-        let [floor, unfenced, plain, ledger] = compare(
+        let [floor, unfenced, plain, ledger, promised] = compare(
             CHANGES,
             [
                 // SeqCst: the fence that costs something on x86-64, too.
@@ -69,10 +73,16 @@ pub(crate) fn measure() {
                         drop(worker.announce(*black_box(&set)).unwrap());
                     }
                 },
+                &mut || {
+                    for _ in 0..CHANGES {
+                        drop(watcher.announce(*black_box(&set)).unwrap());
+                    }
+                },
             ],
         );
         row(what, &floor, &plain, "1.5");
         row(&format!("{what}, with the ledger"), &floor, &ledger, "3");
+        row(&format!("{what}, with the ledger and promises"), &floor, &promised, "");
         row(&format!("{what}: the adds alone, for comparison"), &floor, &unfenced, "");
     }
 }
