@@ -12,6 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use coherence::{Engine, Options, View};
+use parking_lot::{Mutex, MutexGuard};
 use shm_layout::{FIRST_SLOT, Snapshot};
 
 use self::random::Random;
@@ -90,13 +91,20 @@ struct Crowd {
     place: tempfile::TempDir,
     daemons: Vec<Child>,
     random: Random,
+    /// Dropped last.
+    _alone: MutexGuard<'static, ()>,
 }
+
+/// One crowd at a time. What another test's thread forks has, until it is executed, copies of this test's descriptors,
+/// and the locks with them: a daemon that has gone would seem to be there.
+static ONE_CROWD: Mutex<()> = Mutex::new(());
 
 impl Crowd {
     fn new(seed: u64) -> Self {
+        let alone = ONE_CROWD.lock();
         let place = tempfile::tempdir_in("/dev/shm").unwrap();
         share::furnish(place.path());
-        Self { place, daemons: Vec::new(), random: Random::new(seed) }
+        Self { place, daemons: Vec::new(), random: Random::new(seed), _alone: alone }
     }
 
     fn add(&mut self, role: &str) {
