@@ -34,11 +34,15 @@ impl Fixture {
         fs::create_dir(fixture.share())?;
         fs::create_dir(fixture.share().join("small"))?;
         fs::create_dir(fixture.share().join("work"))?;
+        fs::create_dir(fixture.share().join("cold"))?;
         for number in 0..SMALL_FILES {
             let path = fixture.share().join("small").join(small(number));
             fs::write(&path, [b'x'; 100])?;
             setxattr(&path, XATTR, b"value", XattrFlags::empty())
                 .context("the scratch directory's file system has no extended attributes")?;
+        }
+        for number in 0..128 {
+            File::create(fixture.share().join("cold").join(small(number)))?;
         }
         let mut big = File::create(fixture.share().join(BIG))?;
         let block: Vec<u8> = (0..1u32 << 18).flat_map(u32::to_le_bytes).collect();

@@ -52,6 +52,7 @@ pub(crate) fn all() -> Vec<Job> {
     vec![
         job("empty", single::empty),
         job("lookup-hit", single::lookup_hit),
+        job("lookup-forget", steps::lookup_forget),
         job("lookup-negative", single::lookup_negative),
         job("getattr", single::getattr),
         job("getxattr", single::getxattr),

@@ -44,7 +44,9 @@ impl Steps {
     fn learn(&mut self, opcode: Opcode, body: &[u8]) -> Result<()> {
         match opcode {
             Opcode::Open => self.state.fh = wire::take::<OpenOut>(body)?.fh,
-            Opcode::Mkdir => self.state.made = wire::take::<EntryOut>(body)?.nodeid,
+            Opcode::Mkdir | Opcode::Lookup => {
+                self.state.made = wire::take::<EntryOut>(body)?.nodeid
+            }
             Opcode::Create => {
                 self.state.made = wire::take::<EntryOut>(body)?.nodeid;
                 let opened = body.get(size_of::<EntryOut>()..).unwrap_or_default();
@@ -105,6 +107,11 @@ fn unlink(state: &State, request: &mut Request) -> usize {
     HEADER
 }
 
+fn lookup(state: &State, request: &mut Request) -> usize {
+    request.begin(Opcode::Lookup, state.node, state.uid).name(&state.names[0]).end();
+    HEADER + size_of::<EntryOut>()
+}
+
 fn mkdir(state: &State, request: &mut Request) -> usize {
     let mkdir = MkdirIn { mode: 0o755, umask: 0o22 };
     request.begin(Opcode::Mkdir, state.node, state.uid).with(&mkdir).name(&state.names[0]).end();
@@ -137,6 +144,7 @@ fn rename_one(state: &State, from: &str, to: &str, request: &mut Request) -> usi
 }
 
 const OPEN_RELEASE: &[Step] = &[(Opcode::Open, open), (Opcode::Release, release_opened)];
+const LOOKUP_FORGET: &[Step] = &[(Opcode::Lookup, lookup), (Opcode::Forget, forget)];
 const CREATE_UNLINK: &[Step] = &[
     (Opcode::Create, create),
     (Opcode::Release, release_made),
@@ -160,6 +168,16 @@ pub(super) fn open_release(session: &mut Session) -> Result<Lanes> {
         (0..64).map(|number| session.node(&format!("small/{}", small(number)))).collect();
     let nodes = nodes?;
     Ok(Box::new(move |lane| Steps::boxed(OPEN_RELEASE, 0, nodes[lane % nodes.len()], lane)))
+}
+
+/// A file that the guest does not know each time.
+pub(super) fn lookup_forget(session: &mut Session) -> Result<Lanes> {
+    let directory = session.node("cold")?;
+    Ok(Box::new(move |lane| {
+        let names = [small(lane), String::new()];
+        let state = State { uid: 0, node: directory, names, fh: 0, made: 0 };
+        Box::new(Steps { all: LOOKUP_FORGET, at: 0, state })
+    }))
 }
 
 pub(super) fn create_unlink(session: &mut Session) -> Result<Lanes> {

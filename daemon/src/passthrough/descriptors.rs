@@ -17,6 +17,9 @@ use super::inode::{Inode, PathFd};
 const CACHE: usize = 4096;
 /// Most descriptors of inodes that have lost their last name.
 const UNLINKED: usize = 4096;
+/// Of so many files that are looked up again, one takes another's place in a full cache: a guest that goes through more
+/// than the cache holds, over and over, would turn it over for nothing.
+const ONE_IN: usize = 16;
 /// Descriptors that the daemon needs for itself: queues, sockets, what threads open for a moment.
 const RESERVE: usize = 512;
 
@@ -70,6 +73,7 @@ pub(super) struct Descriptors {
     all: Arc<Budget>,
     unlinked: Arc<Budget>,
     ring: Mutex<Ring>,
+    offers: AtomicUsize,
     complained: AtomicBool,
 }
 
@@ -90,6 +94,7 @@ impl Descriptors {
             all: Arc::new(Budget(AtomicUsize::new(limit))),
             unlinked: Arc::new(Budget(AtomicUsize::new(UNLINKED.min(limit / 4)))),
             ring: Mutex::new(Ring { cached: Vec::new(), hand: 0, capacity }),
+            offers: AtomicUsize::new(0),
             complained: AtomicBool::new(false),
         }
     }
@@ -135,6 +140,15 @@ impl Descriptors {
         PathFd::Shared(descriptor)
     }
 
+    /// As [`Self::cache`] where there is room for it, and sometimes where there is none.
+    pub(super) fn offer(&self, inode: &Arc<Inode>, fd: OwnedFd) {
+        // Relaxed: a sample of what comes by.
+        let number = self.offers.fetch_add(1, Ordering::Relaxed);
+        if number.is_multiple_of(ONE_IN) || self.ring.lock().has_room() {
+            self.cache(inode, fd);
+        }
+    }
+
     /// Keeps `inode`, which has no name any more and is open as `fd`: its handle may mean nothing once the descriptor is
     /// closed, yet the guest may have it as a working directory or by `O_PATH`. When there is no room for more such
     /// inodes, this one answers `ESTALE` later, unless it is open.
@@ -161,9 +175,13 @@ impl Descriptors {
 }
 
 impl Ring {
+    fn has_room(&self) -> bool {
+        self.cached.len() < self.capacity
+    }
+
     /// Puts `inode` in, in place of one that was not used lately when all places are taken.
     fn insert(&mut self, inode: Weak<Inode>) -> Option<Arc<Descriptor>> {
-        if self.cached.len() < self.capacity {
+        if self.has_room() {
             self.cached.push(inode);
             return None;
         }

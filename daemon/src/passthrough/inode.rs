@@ -140,8 +140,7 @@ impl Inode {
     /// # Errors
     /// `ESTALE` where the inode is gone.
     pub(super) fn open_path(&self) -> io::Result<OwnedFd> {
-        let handle = self.handle().ok_or_else(|| errno::error(errno::ESTALE))?;
-        self.mount.open(handle, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC)
+        self.mount.open_path(&self.identity)
     }
 
     /// Opens the file for reading or writing.
@@ -152,11 +151,15 @@ impl Inode {
         if self.file_type == FileType::Other {
             return Err(errno::error(errno::EBADF));
         }
-        match (self.open_descriptor(), self.handle()) {
-            (None, Some(handle)) => self.mount.open(handle, flags | OFlags::CLOEXEC),
-            (Some(descriptor), _) => mounts::reopen(&*descriptor, flags),
-            (None, None) => Err(errno::error(errno::ESTALE)),
+        // By handle even where it is open by O_PATH: that is quicker. Only what has no name any more has no handle either.
+        if let Some(handle) = self.handle() {
+            match self.mount.open(handle, flags | OFlags::CLOEXEC) {
+                Err(error) if error.raw_os_error() == Some(errno::ESTALE) => {}
+                result => return result,
+            }
         }
+        let descriptor = self.open_descriptor().ok_or_else(|| errno::error(errno::ESTALE))?;
+        mounts::reopen(&*descriptor, flags)
     }
 
     /// Makes `descriptor` the inode's own, unless it has one; answers the one that it has now.

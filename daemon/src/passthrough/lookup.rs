@@ -16,7 +16,7 @@ use super::inode::Inode;
 use super::mounts::{self, Mount};
 use super::observer::Tag;
 use super::stat::{FileType, Stat, stat};
-use super::{Passthrough, open_beneath, tags};
+use super::{Passthrough, luck, open_beneath, tags};
 
 impl Passthrough {
     pub(super) fn do_lookup(&self, parent: NodeId, name: &CStr) -> io::Result<Entry> {
@@ -31,13 +31,65 @@ impl Passthrough {
     /// The entry for `name`, an ordinary one, in `parent`. Counts a lookup.
     pub(super) fn lookup_below(&self, parent: &Arc<Inode>, name: &CStr) -> io::Result<Entry> {
         let dir = self.descriptors.path_fd(parent)?;
+        if let Some(entry) = self.lookup_by_handle(parent, dir.as_fd(), name)? {
+            return Ok(entry);
+        }
         let fd = open_beneath(&dir, name, OFlags::PATH, 0)?;
         self.entry(parent, Found::Path(fd))
     }
 
+    /// As [`Self::lookup_below`] where a name's file handle tells which inode it is: if the daemon has that open already,
+    /// nothing need be opened. None where the name must be.
+    ///
+    /// # Errors
+    /// `ENOENT`; what else is wrong with a name is for `openat2(2)` to say.
+    fn lookup_by_handle(
+        &self,
+        parent: &Inode,
+        dir: BorrowedFd<'_>,
+        name: &CStr,
+    ) -> io::Result<Option<Entry>> {
+        // Only openat2(2) can be told to stay below the directory, whatever the name is.
+        let bytes = name.to_bytes();
+        if bytes.is_empty() || bytes.contains(&b'/') || !luck::is_worth_a_try() {
+            return Ok(None);
+        }
+        let identity = match parent.mount.identify_by_handle(dir, name) {
+            Ok(Some(identity)) => identity,
+            Err(error) if error.raw_os_error() == Some(errno::ENOENT) => {
+                luck::had();
+                return Err(error);
+            }
+            Ok(None) | Err(_) => return Ok(None),
+        };
+        if let Some(inode) = self.inodes.find(&identity)
+            && let Some(open) = inode.open_descriptor()
+            && inode.device == parent.device
+            && inode.look_up()
+        {
+            luck::had();
+            let (inode, stat, stamp) = self.meet_again(inode, Found::File(open.as_fd()))?;
+            let entry = self.entry_from(inode.nodeid, &stat, AttrFlags::empty());
+            return Ok(Some(Entry { stamp, ..entry }));
+        }
+        // It may have gone meanwhile.
+        let Ok(fd) = parent.mount.open_path(&identity) else { return Ok(None) };
+        self.entry_as(parent, Found::Path(fd), Some(identity)).map(Some)
+    }
+
     /// The entry for an inode found in `parent`. Counts a lookup.
     pub(super) fn entry(&self, parent: &Inode, found: Found<'_>) -> io::Result<Entry> {
-        let identity = parent.mount.identify_by_handle(found.as_fd())?;
+        let identity = parent.mount.identify_by_handle(found.as_fd(), c"")?;
+        self.entry_as(parent, found, identity)
+    }
+
+    /// As [`Self::entry`] for what lies on the parent's mount and is `identity`; none: where it lies is not known.
+    fn entry_as(
+        &self,
+        parent: &Inode,
+        found: Found<'_>,
+        identity: Option<Identity>,
+    ) -> io::Result<Entry> {
         let known = identity.as_ref().and_then(|identity| self.inodes.claim(identity));
         let (inode, stat, stamp) = match known {
             Some(inode) => self.meet_again(inode, found)?,
@@ -62,7 +114,7 @@ impl Passthrough {
     ) -> io::Result<(Arc<Inode>, Stat, Stamp)> {
         let stamp = self.observe(inode.tag).unwrap_or_default();
         let stat = stat(&found).inspect_err(|_| self.inodes.forget(inode.nodeid, 1))?;
-        self.keep_directory(&inode, found);
+        self.keep(&inode, found, true);
         Ok((inode, stat, stamp))
     }
 
@@ -92,7 +144,7 @@ impl Passthrough {
         let mount = (mount, tag);
         if let Name::Handle(_) = identity.name {
             let inode = self.inodes.insert(self.fresh(identity, &attributes, mount, None));
-            self.keep_directory(&inode, found);
+            self.keep(&inode, found, false);
             return Ok((inode, attributes, stamp));
         }
         let descriptor = Descriptor::new(found.into_path()?, self.descriptors.take()?);
@@ -105,12 +157,17 @@ impl Passthrough {
         self.observer.as_deref().and_then(|observer| observer.attributes(tag))
     }
 
-    /// What is looked up in a directory next will want its descriptor.
-    fn keep_directory(&self, inode: &Arc<Inode>, found: Found<'_>) {
-        if let (Found::Path(fd), FileType::Directory) = (found, inode.file_type)
+    /// What is looked up in a directory next will want its descriptor, and a name that is asked for `again` will be once
+    /// more.
+    fn keep(&self, inode: &Arc<Inode>, found: Found<'_>, again: bool) {
+        if let Found::Path(fd) = found
             && inode.open_descriptor().is_none()
         {
-            self.descriptors.cache(inode, fd);
+            if inode.file_type == FileType::Directory {
+                self.descriptors.cache(inode, fd);
+            } else if again {
+                self.descriptors.offer(inode, fd);
+            }
         }
     }
 

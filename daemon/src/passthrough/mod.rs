@@ -37,6 +37,7 @@ mod inodes;
 pub(crate) mod ioctl;
 mod listing;
 mod lookup;
+mod luck;
 mod mapping;
 mod mounts;
 mod names;

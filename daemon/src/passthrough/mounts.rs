@@ -54,26 +54,25 @@ impl Mount {
         Ok(Identity { mount: self.id, name })
     }
 
-    /// What the host calls the inode behind `fd`, where its handle alone says that, and that it lies on this mount.
+    /// What the host calls `name` in `dir`, or `dir` itself where the name is empty, where a file handle alone says that,
+    /// and that it lies on this mount. It takes no descriptor.
     ///
     /// # Errors
-    /// What `name_to_handle_at(2)` answers.
-    pub(super) fn identify_by_handle(&self, fd: BorrowedFd<'_>) -> io::Result<Option<Identity>> {
+    /// What `name_to_handle_at(2)` answers, so `ENOENT` where the name means nothing.
+    pub(super) fn identify_by_handle(
+        &self,
+        dir: BorrowedFd<'_>,
+        name: &CStr,
+    ) -> io::Result<Option<Identity>> {
         if self.handles.is_none() {
             return Ok(None);
         }
-        Ok(match FileHandle::with_mount(fd, c"")? {
+        Ok(match FileHandle::with_mount(dir, name)? {
             Some((handle, mount)) if mount == self.id => {
                 Some(Identity { mount, name: Name::Handle(handle) })
             }
             _ => None,
         })
-    }
-
-    /// The identity of `name` in `dir`, where that takes no descriptor.
-    pub(super) fn identify_name(&self, dir: BorrowedFd<'_>, name: &CStr) -> Option<Identity> {
-        let handle = self.handle(dir, name).ok().flatten()?;
-        Some(Identity { mount: self.id, name: Name::Handle(handle) })
     }
 
     /// Opens an inode of this mount.
@@ -83,6 +82,19 @@ impl Mount {
     pub(super) fn open(&self, handle: &FileHandle, flags: OFlags) -> io::Result<OwnedFd> {
         let mount = self.handles.as_ref().ok_or_else(|| errno::error(errno::ESTALE))?;
         sys::open_by_handle_at(mount.as_fd(), &handle.raw()?, flags.bits() as libc::c_int)
+    }
+
+    /// Opens an inode of this mount by `O_PATH`.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; `ESTALE` for what is kept by descriptor.
+    pub(super) fn open_path(&self, identity: &Identity) -> io::Result<OwnedFd> {
+        match &identity.name {
+            Name::Handle(handle) => {
+                self.open(handle, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC)
+            }
+            Name::Number { .. } => Err(errno::error(errno::ESTALE)),
+        }
     }
 
     /// `syncfs(2)`, where the mount can be named without a file on it.

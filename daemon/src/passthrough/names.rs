@@ -151,7 +151,7 @@ impl Passthrough {
     /// What `name` means, if the guest knows it, opened before it may lose its last name: afterwards its file handle
     /// opens nothing.
     fn victim(&self, parent: &Inode, dir: BorrowedFd<'_>, name: &CStr) -> Option<Victim> {
-        let identity = parent.mount.identify_name(dir, name)?;
+        let identity = parent.mount.identify_by_handle(dir, name).ok().flatten()?;
         let inode = self.inodes.find(&identity)?;
         let fd = self.descriptors.path_fd(&inode).ok()?;
         Some((inode, fd))
