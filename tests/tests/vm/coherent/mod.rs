@@ -2,6 +2,7 @@
 
 mod module;
 mod region;
+mod rules;
 mod tables;
 
 use std::path::PathBuf;

@@ -2,14 +2,17 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use samepage_tests::framework::artifact::kernel;
+use samepage_tests::framework::{Guest, Lab};
 
 use super::{assert_calm, driver_log, with_driver};
 
 const SIZE: usize = 1 << 16;
+const HEADER: usize = 4096;
 const ABI: usize = 8;
 const HEADER_LEN: usize = 12;
 const ID: usize = 16;
@@ -125,6 +128,55 @@ fn a_table_that_the_daemon_does_not_know_is_not_used() -> Result<()> {
     guest.sh(other)?.ok()?;
     let log = driver_log(guest)?;
     assert!(log.last().is_some_and(|line| line.contains("no version table")), "{log:#?}");
+    assert_calm(guest)?;
+    lab.power_off()
+}
+
+/// Whether looking again at what was looked at before costs a request.
+fn costs_requests(guest: &Guest) -> Result<bool> {
+    let look = "stat /mnt/f > /dev/null";
+    guest.sh(&format!("{look}; {look}"))?.ok()?;
+    let (_, requests) = guest.requests_of(&format!("{look}; {look}"))?;
+    println!("{requests:?}");
+    Ok(requests.requests_but(&["FORGET", "BATCH_FORGET"]) > 0)
+}
+
+#[test]
+fn a_table_that_is_gone_or_busy_for_good_means_to_ask() -> Result<()> {
+    let lab = Lab::builder().coherent().boot()?;
+    let guest = &lab[0];
+    let table = lab.table().context("a coherent lab has a table")?;
+    let table = fs::OpenOptions::new().read(true).write(true).open(table)?;
+    guest.sh("echo text > /mnt/f")?.ok()?;
+    assert!(!costs_requests(guest)?, "nothing is cached to begin with");
+
+    // Another header: one line, and a right one is not believed any more.
+    let gone = |guest: &Guest| -> Result<usize> {
+        let log = driver_log(guest)?;
+        Ok(log.iter().filter(|line| line.contains("is gone")).count())
+    };
+    table.write_all_at(b"SOMEPAGE", 0)?;
+    assert!(costs_requests(guest)?);
+    table.write_all_at(b"SAMEPAGE", 0)?;
+    assert!(costs_requests(guest)?);
+    assert_eq!(gone(guest)?, 1);
+    assert_eq!(guest.sh("cat /mnt/f")?.ok()?.text(), "text\n");
+
+    // The module starts anew.
+    let again = "umount /mnt && mount.samepage --release share && rmmod samepage && \
+                 insmod /samepage/modules/samepage.ko && mount.samepage share /mnt";
+    guest.sh(again)?.ok()?;
+    assert!(!costs_requests(guest)?);
+
+    // Words that were given up: nothing is cached, and nothing to be told about.
+    let mut words = vec![0; table.metadata()?.len() as usize - HEADER];
+    table.read_exact_at(&mut words, HEADER as u64)?;
+    words.chunks_exact_mut(8).for_each(|word| word[..2].fill(0xff));
+    table.write_all_at(&words, HEADER as u64)?;
+    assert!(costs_requests(guest)?);
+    guest.sh("echo more >> /mnt/f; ln /mnt/f /mnt/g")?.ok()?;
+    assert_eq!(guest.sh("stat -c %h /mnt/f; cat /mnt/f")?.ok()?.text(), "2\ntext\nmore\n");
+    assert_eq!(gone(guest)?, 1);
     assert_calm(guest)?;
     lab.power_off()
 }
