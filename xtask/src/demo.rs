@@ -1,49 +1,126 @@
 //! `cargo xtask demo`
 
-use std::ffi::OsString;
 use std::fs;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use samepage_tests::framework::artifact::{self, progress::Step};
+use samepage_tests::framework::artifact::{self, module, progress::Step, tools};
 use samepage_tests::framework::daemon::Program;
-use samepage_tests::framework::guest::Command;
+use samepage_tests::framework::lab::Builder;
 use samepage_tests::framework::vm::Accel;
 use samepage_tests::framework::{Guest, Lab, cargo};
 
-/// Boot two VMs on one directory, and show that one's files are the other's
+/// Boot two VMs on one directory, and show that what one changes the other sees at its next look
 ///
-/// The first run fetches QEMU, a kernel and busybox, and builds the daemon; that takes a few
-/// minutes. Later runs take seconds.
+/// Both VMs cache what they know, without timeouts, and ask nobody as long as nothing changes: the
+/// requests are counted. Afterwards the same is done with virtiofsd's timeouts, and with no cache.
+/// The first run fetches QEMU, a kernel and busybox, and builds the daemons and the guests' driver;
+/// that takes a few minutes. Later runs take less than one.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Arguments {
-    /// samepaged, virtiofsd, or the command line of another daemon
-    #[arg(long, value_name = "PROGRAM ARGS", default_value = "samepaged")]
-    daemon: OsString,
+pub(crate) struct Arguments {}
+
+/// One change by A, and how B looks at it: before, at once, and what it must say then.
+struct Act {
+    what: &'static str,
+    change: &'static str,
+    look: &'static str,
+    expected: &'static str,
 }
 
-/// How often each VM appends to the file that both append to.
-const APPENDS: usize = 100;
+const ACTS: &[Act] = &[
+    Act {
+        what: "creates a file",
+        change: "echo one > /mnt/plan",
+        look: "cat /mnt/plan 2> /dev/null || echo none",
+        expected: "one\n",
+    },
+    Act {
+        what: "changes its mode",
+        change: "chmod 600 /mnt/plan",
+        look: "stat -c %a /mnt/plan",
+        expected: "600\n",
+    },
+    Act {
+        what: "writes as much as was there",
+        change: "echo two > /mnt/plan",
+        look: "cat /mnt/plan",
+        expected: "two\n",
+    },
+    Act {
+        what: "renames it",
+        change: "mv /mnt/plan /mnt/done",
+        look: "for name in plan done; do test -e /mnt/$name && echo $name; done; true",
+        expected: "done\n",
+    },
+];
 
-pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+/// Files that B looks at over and over.
+const FILES: usize = 200;
+const ROUNDS: usize = 25;
+
+/// What a run came to.
+struct Tally {
+    seen: usize,
+    requests: u64,
+    looks: usize,
+    nanoseconds: u64,
+}
+
+pub(crate) fn run(_: &Arguments) -> Result<ExitCode> {
     let begun = Instant::now();
-    println!("Two VMs, one directory.\n");
-    artifact::fetch_defaults()?;
-    let build = Step::begin("building the daemon and the guests' first process");
-    cargo::guest_agent()?;
-    if arguments.daemon == "samepaged" {
-        cargo::samepaged()?;
-    }
-    build.done("");
-    let boot = Step::begin("booting two VMs");
-    let lab = Lab::builder()
-        .guests(2)
-        // Nothing may be answered from a guest's own cache.
-        .cache("never")
-        .daemon(Program::parse(&arguments.daemon)?)
-        .boot()?;
+    println!("Two VMs, one directory. Both cache what they know.\n");
+    prepare()?;
+    let boot = Step::begin("booting two VMs with the samepage driver");
+    let lab = boot_with(Lab::builder().coherent().daemon(Program::Samepaged).cache("always"))?;
     boot.done("");
+    introduce(&lab)?;
+    let coherent = perform(&lab, true)?;
+    ensure!(coherent.seen == ACTS.len(), "B did not see every change at once");
+    look_from_the_host(&lab)?;
+    lab.power_off()?;
+
+    println!("\nThe same with others:");
+    let mut rows = vec![("samepage", coherent)];
+    for (name, cache) in [("virtiofsd, cache=auto", "auto"), ("virtiofsd, cache=never", "never")] {
+        let step = Step::begin(name);
+        let lab = boot_with(Lab::builder().daemon(Program::Virtiofsd).cache(cache))?;
+        rows.push((name, perform(&lab, false)?));
+        lab.power_off()?;
+        step.done("");
+    }
+    compare(&rows);
+    println!("\n{:.0} s in all.", begun.elapsed().as_secs_f64());
+    println!(
+        "Go on with: cargo xtask vm --coherent --guests 2 -- 'echo $GUEST >> /mnt/log; cat /mnt/log'"
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What has to be fetched and built, with progress.
+fn prepare() -> Result<()> {
+    artifact::fetch_defaults()?;
+    module::obtain(artifact::kernel::DEFAULT, false)?;
+    tools::virtiofsd()?;
+    let build = Step::begin("building the daemon and what runs in the guests");
+    cargo::guest_agent()?;
+    cargo::probe()?;
+    cargo::samepaged()?;
+    build.done("");
+    Ok(())
+}
+
+fn boot_with(builder: Builder) -> Result<Lab> {
+    let lab = builder.guests(2).program(cargo::probe()?, "/bin/samepage-probe").boot()?;
+    let many = lab.host("many");
+    fs::create_dir(&many)?;
+    for number in 0..FILES {
+        fs::write(many.join(number.to_string()), "")?;
+    }
+    Ok(lab)
+}
+
+fn introduce(lab: &Lab) -> Result<()> {
     let release = lab[0].sh("uname -r")?.ok()?.text();
     let accel = match lab.accel() {
         Accel::Kvm => "with KVM",
@@ -51,80 +128,70 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     };
     println!("  VM A and VM B are up: Linux {}, {accel}.", release.trim_end());
     println!("  Both have {} of the host at /mnt.\n", lab.share().display());
-
-    tell_the_story(&lab)?;
-
-    lab.power_off()?;
-    println!("\nAll three agreed, every time. {:.1} s in all.", begun.elapsed().as_secs_f64());
-    println!("Go on with: cargo xtask vm --guests 2 -- 'echo $GUEST >> /mnt/log; cat /mnt/log'");
-    Ok(ExitCode::SUCCESS)
-}
-
-fn tell_the_story(lab: &Lab) -> Result<()> {
-    let (a, b) = (&lab[0], &lab[1]);
-
-    act(a, "A", "echo 'hello from A' > /mnt/greeting")?;
-    expect(&act(b, "B", "cat /mnt/greeting")?, "hello from A\n", "B reads what A wrote")?;
-
-    act(b, "B", "mv /mnt/greeting /mnt/farewell")?;
-    expect(&act(a, "A", "ls /mnt")?, "farewell\n", "A sees that B renamed it")?;
-
-    let name = lab.host("farewell");
-    println!("  host$ cat {}", name.display());
-    let text = fs::read_to_string(&name).with_context(|| format!("no {}", name.display()))?;
-    print_indented(&text);
-    expect(&text, "hello from A\n", "the host sees both")?;
-
-    fs::write(lab.host("from-the-host"), "hello from the host\n")?;
-    println!("  host$ echo 'hello from the host' > {}", lab.host("from-the-host").display());
-    for (vm, name) in [(a, "A"), (b, "B")] {
-        let text = act(vm, name, "cat /mnt/from-the-host")?;
-        expect(&text, "hello from the host\n", "and the VMs see the host's")?;
-    }
-
-    append_side_by_side(lab)
-}
-
-/// Both VMs append to one file at the same time; afterwards everyone must see every line.
-fn append_side_by_side(lab: &Lab) -> Result<()> {
-    println!("  A and B, at the same time: {APPENDS} lines each, appended to /mnt/log");
-    let far = Instant::now() + std::time::Duration::from_mins(2);
-    let mut running = Vec::new();
-    for (guest, name) in lab.guests().iter().zip(["A", "B"]) {
-        let script = format!(
-            "i=0; while [ $i -lt {APPENDS} ]; do i=$((i+1)); echo {name} >> /mnt/log; done"
-        );
-        running.push(guest.start(Command::sh(script))?);
-    }
-    for command in running {
-        command.wait(far)?.ok()?;
-    }
-    let size = (2 * APPENDS * "A\n".len()).to_string();
-    let count = "wc -c < /mnt/log; grep -c A /mnt/log; grep -c B /mnt/log";
-    let expected = format!("{size}\n{APPENDS}\n{APPENDS}\n");
-    for (guest, name) in lab.guests().iter().zip(["A", "B"]) {
-        expect(&act(guest, name, count)?, &expected, "no line is lost")?;
-    }
-    let on_host = fs::metadata(lab.host("log"))?.len().to_string();
-    expect(&on_host, &size, "and the host counts the same bytes")
-}
-
-/// Run a step of the story in a VM, and show it.
-fn act(guest: &Guest, name: &str, script: &str) -> Result<String> {
-    println!("  VM {name}$ {script}");
-    let text = guest.sh(script)?.ok()?.text();
-    print_indented(&text);
-    Ok(text)
-}
-
-fn print_indented(text: &str) {
-    for line in text.lines() {
-        println!("        {line}");
-    }
-}
-
-fn expect(text: &str, wanted: &str, moral: &str) -> Result<()> {
-    ensure!(text == wanted, "not so: {moral}\n  expected {wanted:?}\n  but got  {text:?}");
-    println!("    ✓ {moral}");
     Ok(())
+}
+
+/// A changes things, B looks, and looks again.
+fn perform(lab: &Lab, aloud: bool) -> Result<Tally> {
+    let (a, b) = (&lab[0], &lab[1]);
+    let mut seen = 0;
+    for act in ACTS {
+        // What B knows now is what it must not say afterwards.
+        b.sh(act.look)?.ok()?;
+        b.sh(act.look)?.ok()?;
+        a.sh(act.change)?.ok()?;
+        let text = b.sh(act.look)?.ok()?.text();
+        seen += usize::from(text == act.expected);
+        if aloud {
+            let mark = if text == act.expected { "✓" } else { "✗" };
+            println!("  A {}\n    A$ {}\n    B$ {}", act.what, act.change, act.look);
+            text.lines().for_each(|line| println!("        {line}   {mark}"));
+        }
+    }
+    let looks = ROUNDS * FILES;
+    b.sh("samepage-probe stat /mnt/many 1")?.ok()?;
+    let before = requests(b)?;
+    let script = format!("samepage-probe stat /mnt/many {ROUNDS}");
+    let output = b.sh(&script)?.ok()?.text();
+    // Finding the files opens and closes a directory.
+    let requests = (requests(b)? - before).saturating_sub(2);
+    let nanoseconds = output.split_whitespace().nth(1).and_then(|text| text.parse().ok());
+    let nanoseconds = nanoseconds.context("samepage-probe says how long a look takes")?;
+    if aloud {
+        println!("  B looks at {FILES} files {ROUNDS} times\n    B$ {script}");
+        println!("        {looks} looks, {requests} requests to the host");
+    }
+    Ok(Tally { seen, requests, looks, nanoseconds })
+}
+
+/// How often a guest has asked its daemon: what ours has counted, or the interrupts of the queue.
+fn requests(guest: &Guest) -> Result<u64> {
+    if let Ok(counters) = guest.counters() {
+        return Ok(counters.requests_but(&[]));
+    }
+    let lines = guest.sh("grep requests /proc/interrupts")?.ok()?.text();
+    let counts = lines.lines().flat_map(|line| line.split_whitespace().skip(1));
+    Ok(counts.map_while(|word| word.parse::<u64>().ok()).sum())
+}
+
+fn look_from_the_host(lab: &Lab) -> Result<()> {
+    let name = lab.host("done");
+    let text = fs::read_to_string(&name).with_context(|| format!("no {}", name.display()))?;
+    ensure!(text == "two\n", "the host reads {text:?}");
+    println!("  The host reads it too\n    host$ cat {}\n        two   ✓", name.display());
+    Ok(())
+}
+
+fn compare(rows: &[(&str, Tally)]) {
+    println!(
+        "  {:24} {:>22} {:>24} {:>14}",
+        "", "changes seen at once", "requests for the looks", "time of one"
+    );
+    for (name, tally) in rows {
+        let seen = format!("{} of {}", tally.seen, ACTS.len());
+        let requests = format!("{} for {}", tally.requests, tally.looks);
+        let tenths = tally.nanoseconds / 100;
+        let time = format!("{}.{} µs", tenths / 10, tenths % 10);
+        println!("  {name:24} {seen:>22} {requests:>24} {time:>14}");
+    }
 }

@@ -123,11 +123,13 @@ fn open(directory: &OwnedFd, path: &str, flags: OFlags) -> Result<OwnedFd> {
     fs::openat(directory, path, flags, Mode::from(0o644))
 }
 
-/// Up to a word of bytes: how many, and the word.
+/// Up to a word of bytes: how many, and the word. Beyond what it has read, a system call may leave
+/// anything in the buffer.
 fn word(read: impl FnOnce(&mut [u8]) -> Result<usize>) -> Result<(u64, u64)> {
     let mut bytes = [0; WORD as usize];
-    let size = read(&mut bytes)? as u64;
-    Ok((size, u64::from_le_bytes(bytes)))
+    let size = read(&mut bytes)?;
+    bytes[size..].fill(0);
+    Ok((size as u64, u64::from_le_bytes(bytes)))
 }
 
 /// The number is asked of the open file: it is that of the inode that was made, or opened.

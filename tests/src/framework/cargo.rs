@@ -18,6 +18,19 @@ pub fn samepaged() -> Result<PathBuf> {
     build(&["build", "--release", "--package", "samepaged", "--bin", "samepaged"], &[])
 }
 
+/// A build of `samepaged` that breaks the rule of the coherence protocol which its environment
+/// names. It has a target directory of its own, so that nobody takes it for the real one.
+///
+/// # Errors
+/// It does not compile.
+pub fn faulty_samepaged() -> Result<PathBuf> {
+    let place = paths::rig().join("build/fault-injection");
+    let place = place.to_str().context("the rig's path is no text")?;
+    let features = ["--features", "fault-injection", "--target-dir", place];
+    let words = ["build", "--package", "samepaged", "--bin", "samepaged"];
+    build(&[words.as_slice(), &features].concat(), &[])
+}
+
 /// The guest's first process, linked statically so that it runs on any root.
 ///
 /// # Errors
@@ -32,6 +45,14 @@ pub fn guest_agent() -> Result<PathBuf> {
 /// As [`guest_agent`].
 pub fn recorder() -> Result<PathBuf> {
     build_static("samepage-history", "samepage-recorder")
+}
+
+/// The program that looks at trees over and over, linked statically so that it runs in any guest.
+///
+/// # Errors
+/// As [`guest_agent`].
+pub fn probe() -> Result<PathBuf> {
+    build_static("samepage-guest", "samepage-probe")
 }
 
 fn build_static(package: &str, program: &str) -> Result<PathBuf> {

@@ -10,6 +10,7 @@ mod histories;
 mod kernels;
 mod pjdfstest;
 mod power_cycles;
+mod requests;
 mod sharing;
 mod workloads;
 

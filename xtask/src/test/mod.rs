@@ -63,6 +63,10 @@ fn prepare(arguments: &Arguments) -> Result<()> {
     artifact::fetch_for_tests()?;
     cargo::guest_agent()?;
     cargo::recorder()?;
+    cargo::probe()?;
+    if arguments.long {
+        cargo::faulty_samepaged()?;
+    }
     cargo::samepaged()?;
     if arguments.daemon.as_ref().is_some_and(|daemon| daemon == "virtiofsd") {
         artifact::tools::virtiofsd()?;

@@ -30,6 +30,8 @@ fn the_socket_and_the_share_are_added() {
     {
         assert!(words.windows(2).any(|pair| pair == [option, value]), "{words:?}");
     }
+    let without = line(&spec(Program::Samepaged), &["d"]);
+    assert!(without.windows(2).any(|pair| pair == ["--version-table", "off"]), "{without:?}");
 }
 
 #[test]

@@ -27,6 +27,8 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 pub enum Program {
     /// Ours, built from this workspace.
     Samepaged,
+    /// Ours, built so that tests can make it break a rule of the coherence protocol.
+    Faulty,
     /// virtiofsd, built from its released crate.
     Virtiofsd,
     /// Any program, with its first arguments.
@@ -52,10 +54,16 @@ impl Program {
         }
     }
 
+    /// Whether it is ours, so that it has our own options.
+    fn is_ours(&self) -> bool {
+        matches!(self, Self::Samepaged | Self::Faulty)
+    }
+
     /// The command line's first words; what has to be built is built.
     fn command_line(&self) -> Result<Vec<OsString>> {
         Ok(match self {
             Self::Samepaged => vec![cargo::samepaged()?.into()],
+            Self::Faulty => vec![cargo::faulty_samepaged()?.into()],
             Self::Virtiofsd => vec![tools::virtiofsd()?.into()],
             Self::Other(words) => words.clone(),
         })
@@ -155,10 +163,18 @@ impl Daemon {
         &mut self.process
     }
 
+    /// Whether it listens, and has made its table, which may come later.
+    fn is_ready(&self) -> Result<bool> {
+        let table = self.spec.table.as_ref();
+        let has_table = table.is_none_or(|table| table.metadata().is_ok_and(|file| file.len() > 0));
+        let sockets = fs::read("/proc/net/unix")?;
+        Ok(has_table && listens(&sockets, self.socket.as_os_str().as_bytes()))
+    }
+
     /// Trying to connect would take the place of the VM, so the kernel's table is asked.
     fn wait_until_listening(&mut self) -> Result<()> {
         let deadline = Instant::now() + START_LIMIT;
-        while !listens(&fs::read("/proc/net/unix")?, self.socket.as_os_str().as_bytes()) {
+        while !self.is_ready()? {
             if let Some(status) = self.process.status()? {
                 let log = fs::read_to_string(&self.log).unwrap_or_default();
                 bail!("{} ended at its start ({status}):\n{}", self.process.name(), log.trim_end());
@@ -197,7 +213,7 @@ fn spawn(name: &str, spec: &Spec, socket: &Path, log: File) -> Result<Process> {
 
 /// Beside the daemon's own socket.
 fn stats_socket(spec: &Spec, socket: &Path) -> Option<PathBuf> {
-    (spec.program == Program::Samepaged).then(|| socket.with_extension("stats"))
+    spec.program.is_ours().then(|| socket.with_extension("stats"))
 }
 
 /// The whole command line. A program whose own words hold `{socket}` or `{share}` gets them
@@ -219,18 +235,18 @@ fn arguments(spec: &Spec, mut words: Vec<OsString>, socket: &Path) -> Vec<OsStri
         words.extend(["--socket-path".into(), socket.into()]);
         words.extend(["--shared-dir".into(), spec.share.clone().into()]);
     }
-    if spec.program == Program::Samepaged {
+    if spec.program.is_ours() {
         // With other daemons the tag is QEMU's business alone.
         words.extend(["--tag".into(), spec.tag.clone().into()]);
     }
     if let Some(stats) = stats_socket(spec, socket) {
         words.extend(["--stats-socket".into(), stats.into()]);
     }
-    if let Some(table) = &spec.table {
-        words.extend(["--version-table".into(), table.into()]);
-    } else if spec.program == Program::Samepaged {
-        // Tests leave no tables behind in the run-time directory.
-        words.extend(["--version-table".into(), "off".into()]);
+    match &spec.table {
+        Some(table) => words.extend(["--version-table".into(), table.into()]),
+        // Without the option there would be one in a directory outside the lab.
+        None if spec.program.is_ours() => words.extend(["--version-table", "off"].map(Into::into)),
+        None => {}
     }
     if let Some(cache) = &spec.cache {
         words.extend(["--cache".into(), cache.into()]);

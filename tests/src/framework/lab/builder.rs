@@ -229,12 +229,17 @@ impl Builder {
         self
     }
 
-    /// Give the guests a coherent lab's driver with this check left out; `none` to choose later,
-    /// in the guest, by writing to `/sys/module/samepage/parameters/fault`.
+    /// Give the guests a coherent lab's driver with this part of the protocol left out.
     #[must_use]
     pub fn module_fault(mut self, name: impl Into<String>) -> Self {
         self.module_fault = Some(name.into());
         self
+    }
+
+    /// Give the share daemons of ours that break this rule of the protocol.
+    #[must_use]
+    pub fn daemon_fault(self, name: &str) -> Self {
+        self.daemon(Program::Faulty).daemon_env("SAMEPAGE_FAULT", name)
     }
 
     /// Let all guests and the host share this much memory, which all may write to: a file of the

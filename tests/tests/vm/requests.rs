@@ -1,0 +1,117 @@
+//! What a coherent guest asks its daemon for: nothing, as long as nobody changes anything.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use samepage_tests::framework::cargo::{self, find_in_path};
+use samepage_tests::framework::daemon::{Counters, Program};
+use samepage_tests::framework::lab::{Builder, Root};
+use samepage_tests::framework::{Guest, Lab};
+
+/// Opening and closing, which the host has to know of.
+const OPENING: &[&str] = &["OPEN", "RELEASE", "FLUSH", "OPENDIR", "RELEASEDIR"];
+
+fn coherent() -> Builder {
+    // The daemon's timeouts hold on top of the table's words; here only the words shall count.
+    Lab::builder().coherent().daemon(Program::Samepaged).cache("always")
+}
+
+/// A thousand files in ten directories.
+fn plant(share: &Path) -> Result<()> {
+    for directory in 0..10 {
+        let directory = share.join(format!("d{directory}"));
+        fs::create_dir(&directory)?;
+        for file in 0..100 {
+            fs::write(directory.join(format!("f{file}")), "contents\n")?;
+        }
+    }
+    Ok(())
+}
+
+fn planted(builder: Builder) -> Result<Lab> {
+    let lab = builder.program(cargo::probe()?, "/bin/samepage-probe").boot()?;
+    plant(lab.share())?;
+    Ok(lab)
+}
+
+/// The first run may ask for everything, the second for what the first has changed by reading (the
+/// time of access of a directory), the third for these operations only.
+fn costs_only(guest: &Guest, script: &str, allowed: &[&str]) -> Result<Counters> {
+    let (_, cold) = guest.requests_of(script)?;
+    let (_, second) = guest.requests_of(script)?;
+    let (_, warm) = guest.requests_of(script)?;
+    println!("{script}\n  first: {cold}\n  second: {second}\n  third: {warm}");
+    ensure!(warm.requests_but(allowed) == 0, "`{script}` costs {warm} when it is run again");
+    Ok(warm)
+}
+
+#[test]
+fn looking_at_an_unchanged_tree_asks_for_nothing() -> Result<()> {
+    looks(50)
+}
+
+#[test]
+#[ignore = "long"]
+fn a_million_looks_ask_for_nothing() -> Result<()> {
+    looks(1000)
+}
+
+/// Find, ask for what is missing, and look at each of the thousand files so many times.
+fn looks(rounds: u32) -> Result<()> {
+    let lab = planted(coherent().command_limit(Duration::from_mins(10)))?;
+    costs_only(&lab[0], "find /mnt | wc -l", &["OPENDIR", "RELEASEDIR"])?;
+    costs_only(&lab[0], "samepage-probe missing /mnt/d3 3", &[])?;
+    // Finding the files opens eleven directories; the looks themselves add nothing to it.
+    let (output, cost) = lab[0].requests_of(&format!("samepage-probe stat /mnt {rounds}"))?;
+    println!("{} looks: {cost}", rounds * 1000);
+    ensure!(output.text().starts_with(&format!("{} ", rounds * 1000)), "{}", output.text());
+    ensure!(cost.requests_but(&["OPENDIR", "RELEASEDIR"]) == 0, "the looks cost {cost}");
+    lab.power_off()
+}
+
+#[test]
+fn a_warm_git_status_only_opens() -> Result<()> {
+    find_in_path("git").context("this test needs git on the host")?;
+    let lab = planted(coherent().root(Root::Host).memory(1024))?;
+    let git = "cd /mnt && git -c user.name=x -c user.email=x@example.org";
+    lab[0].sh(&format!("{git} init -q . && {git} add . && {git} commit -qm all"))?.ok()?;
+    // Files as young as the index are read again, so let git look once more when they are not.
+    let status = "cd /mnt && touch -d '1 hour ago' d*/f* && git update-index -q --refresh";
+    lab[0].sh(status)?.ok()?;
+    costs_only(&lab[0], "cd /mnt && git --no-optional-locks status --porcelain", OPENING)?;
+    lab.power_off()
+}
+
+#[test]
+fn cached_pages_are_dropped_when_another_guest_writes_and_only_then() -> Result<()> {
+    let lab = coherent().guests(2).boot()?;
+    lab[0].sh("echo 0000 > /mnt/f")?.ok()?;
+    costs_only(&lab[1], "cat /mnt/f", OPENING)?;
+    for round in 1..=40 {
+        // The size stays, and so may the time: 40 rounds do not take 40 ticks of the host's clock.
+        let text = format!("{round:04}\n");
+        let write = format!("printf '{round:04}\\n' | dd of=/mnt/f conv=notrunc 2> /dev/null");
+        lab[0].sh(&write)?.ok()?;
+        let seen = lab[1].sh("cat /mnt/f")?.ok()?.text();
+        ensure!(seen == text, "{seen:?} was read after {text:?} had been written");
+    }
+    costs_only(&lab[1], "cat /mnt/f", OPENING)?;
+    lab.power_off()
+}
+
+#[test]
+fn a_guests_own_writes_leave_its_cache_alone() -> Result<()> {
+    let lab = coherent().boot()?;
+    lab[0].sh("dd if=/dev/zero of=/mnt/own bs=64k count=16 2> /dev/null")?.ok()?;
+    costs_only(&lab[0], "cat /mnt/own > /dev/null", OPENING)?;
+    let script = "i=0; while [ $i -lt 20 ]; do i=$((i+1)); \
+                  echo $i | dd of=/mnt/own bs=4k seek=$i conv=notrunc 2> /dev/null; \
+                  cat /mnt/own > /dev/null; done";
+    let (_, cost) = lab[0].requests_of(script)?;
+    println!("20 writes and 20 reads of everything: {cost}");
+    ensure!(cost.requests("READ") == 0, "own writes cost the own cache: {cost}");
+    ensure!(cost.requests("WRITE") >= 20, "nothing was written: {cost}");
+    lab.power_off()
+}
