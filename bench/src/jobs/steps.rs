@@ -45,7 +45,7 @@ impl Steps {
         match opcode {
             Opcode::Open => self.state.fh = wire::take::<OpenOut>(body)?.fh,
             Opcode::Mkdir | Opcode::Lookup => {
-                self.state.made = wire::take::<EntryOut>(body)?.nodeid
+                self.state.made = wire::take::<EntryOut>(body)?.nodeid;
             }
             Opcode::Create => {
                 self.state.made = wire::take::<EntryOut>(body)?.nodeid;
