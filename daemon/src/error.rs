@@ -35,6 +35,9 @@ pub enum StartError {
     /// The version table.
     #[error(transparent)]
     Table(#[from] TableStartError),
+    /// Changes made on the host cannot be watched as asked.
+    #[error(transparent)]
+    Watch(#[from] coherence::watch::StartError),
     /// A file system on a version table.
     #[error(transparent)]
     Coherent(#[from] CoherentError),

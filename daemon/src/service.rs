@@ -6,6 +6,7 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
 
+use coherence::watch::Watcher;
 use coherence::{Engine, Keeper};
 use fuse::io::{ReplyWriter, RequestReader};
 use fuse::{FileSystem, Mapper, ProtocolError, Server, ServerConfig};
@@ -42,16 +43,18 @@ pub fn run(config: &Config) -> Result<(), StartError> {
     let door = claim.open()?;
     let Some(engine) = engine else {
         let share = Passthrough::new(config.share.clone())?;
-        return serve(config, &config.device, share, door, || greet(config, descriptors));
+        return serve(config, &config.device, share, None, door, || greet(config, descriptors));
     };
     let _keeper = Keeper::start(&engine).map_err(system("thread that looks after the table"))?;
     let threads = usize::from(config.device.request_queues.get()) + config.device.thread_pool_size;
-    let share = Coherent::new(config.share.clone(), &engine, threads)?;
+    let below = [config.share.shared_dir.clone()];
+    let watcher = Arc::new(Watcher::start(&engine, config.watch, &below)?);
+    let share = Coherent::new(config.share.clone(), &engine, Arc::clone(&watcher), threads)?;
     let mut device = config.device.clone();
     if config.table_region {
         device.region = Some(table::region(&engine).map_err(system("version table"))?);
     }
-    serve(config, &device, share, door, || {
+    serve(config, &device, share, Some(watcher), door, || {
         greet(config, descriptors);
         info!("for the guest's samepage driver, QEMU needs {}", table::qemu_arguments(&engine));
     })
@@ -63,6 +66,7 @@ fn serve<F: FileSystem + 'static>(
     config: &Config,
     device: &transport::Options,
     share: F,
+    watcher: Option<Arc<Watcher>>,
     door: Door,
     greet: impl FnOnce(),
 ) -> Result<(), StartError> {
@@ -72,7 +76,7 @@ fn serve<F: FileSystem + 'static>(
     );
     let stopper = Arc::new(Stopper::new().map_err(system("event"))?);
     let counters = Arc::new(Counters::default());
-    let _stats = stats_socket(config, server.counters(), &counters)?;
+    let _stats = stats_socket(config, server.counters(), &counters, watcher)?;
     signals::watch(Arc::clone(&stopper)).map_err(system("signal handlers"))?;
 
     greet();
@@ -185,10 +189,15 @@ fn stats_socket(
     config: &Config,
     requests: &Arc<fuse::Counters>,
     transport: &Arc<Counters>,
+    watcher: Option<Arc<Watcher>>,
 ) -> Result<Option<StatsSocket>, StartError> {
     let Some(path) = &config.stats_socket else { return Ok(None) };
     let (requests, transport) = (Arc::clone(requests), Arc::clone(transport));
-    StatsSocket::serve(path, move || metrics::page(&requests, &transport))
+    let page = move || {
+        let watch = watcher.as_ref().map(|watcher| watcher.figures());
+        metrics::page(&requests, &transport, watch.as_ref())
+    };
+    StatsSocket::serve(path, page)
         .map(Some)
         .map_err(|error| StartError::StatsSocket { path: path.clone(), error })
 }

@@ -1,7 +1,7 @@
 //! Whether changes to an inode will be noticed: what everybody asks who gives stamps.
 
 use std::collections::HashMap;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
@@ -12,8 +12,9 @@ use super::watcher::Counters;
 use super::{ChangeSource, Grain, Refusal};
 use crate::hash::InodeKey;
 
-/// By file system id and device: btrfs has one of each for a subvolume.
-pub(super) type Systems = HashMap<([i32; 2], u64), Arc<FileSystem>>;
+/// A file system's id (`f_fsid`) and device: btrfs has one of each for a subvolume.
+pub type SystemId = ([i32; 2], u64);
+pub(super) type Systems = HashMap<SystemId, Arc<FileSystem>>;
 
 /// What the watcher's thread and those who ask share.
 #[derive(Debug)]
@@ -64,6 +65,7 @@ impl Shared {
 #[derive(Debug)]
 pub struct FileSystem {
     pub(super) shared: Arc<Shared>,
+    id: SystemId,
     /// 1: it is watched, or its inodes can be.
     watched: SharedU64,
     /// Something on it: keeps it from being unmounted for good, and is how it is watched again.
@@ -81,9 +83,37 @@ struct Use {
 }
 
 impl FileSystem {
-    pub(super) fn new(shared: Arc<Shared>, file: OwnedFd, grain: Grain, watched: bool) -> Self {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        (id, file): (SystemId, OwnedFd),
+        grain: Grain,
+        watched: bool,
+    ) -> Self {
         let watched = SharedU64::new(watched.into());
-        Self { shared, watched, file, grain, inodes: Mutex::default() }
+        Self { shared, id, watched, file, grain, inodes: Mutex::default() }
+    }
+
+    /// Which one it is.
+    #[must_use]
+    pub fn id(&self) -> SystemId {
+        self.id
+    }
+
+    /// Keeps `inode`, which is open as `file`, watched for as long as the result lives. Do this when a guest is told of an
+    /// inode, before that is observed. None where it needs no watch of its own; an error where it cannot have one.
+    ///
+    /// # Errors
+    /// It gets no stamps. The reason was counted, and said once in the log.
+    pub fn pin(
+        self: &Arc<Self>,
+        inode: InodeKey,
+        file: BorrowedFd<'_>,
+    ) -> Result<Option<Pin>, Unwatched> {
+        if self.grain == Grain::FileSystem {
+            return Ok(None);
+        }
+        self.watch(inode, || Ok(file)).ok_or(Unwatched)?;
+        Ok(Some(Pin { system: Arc::clone(self), inode }))
     }
 
     /// The source has a new life; `watched` is whether it could be told of this file system.
@@ -166,6 +196,25 @@ impl FileSystem {
                 source.forget_inode(inode);
             }
         }
+    }
+}
+
+/// An inode has no watch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the inode cannot be watched")]
+pub struct Unwatched;
+
+/// Keeps an inode's watch. See [`FileSystem::pin`].
+#[derive(Debug)]
+pub struct Pin {
+    system: Arc<FileSystem>,
+    inode: InodeKey,
+}
+
+impl Drop for Pin {
+    fn drop(&mut self) {
+        self.system.forget(self.inode);
+        self.system.release(self.inode);
     }
 }
 

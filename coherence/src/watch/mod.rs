@@ -30,7 +30,7 @@ mod watcher;
 mod tests;
 
 pub use batch::{Batch, Part};
-pub use coverage::{Coverage, FileSystem};
+pub use coverage::{Coverage, FileSystem, Pin, SystemId, Unwatched};
 pub use fanotify::Fanotify;
 pub use file_system::FileId;
 pub use inotify::Inotify;

@@ -125,9 +125,9 @@ impl Watcher {
     /// # Errors
     /// Those of `fstatfs(2)` and `fstat(2)`, and no descriptor to be had.
     pub fn file_system(&self, file: BorrowedFd<'_>) -> io::Result<Arc<FileSystem>> {
-        let key = (file_system::fsid(file)?, rustix::fs::fstat(file)?.st_dev);
+        let id = (file_system::fsid(file)?, rustix::fs::fstat(file)?.st_dev);
         let mut systems = self.shared.systems.lock();
-        if let Some(known) = systems.get(&key) {
+        if let Some(known) = systems.get(&id) {
             return Ok(Arc::clone(known));
         }
         let file = file.try_clone_to_owned()?;
@@ -140,9 +140,9 @@ impl Watcher {
             self.shared.counters.refuse_system(refusal);
         }
         let grain = source.map_or(Grain::FileSystem, |s| s.grain());
-        let system = FileSystem::new(Arc::clone(&self.shared), file, grain, watched.is_ok());
+        let system = FileSystem::new(Arc::clone(&self.shared), (id, file), grain, watched.is_ok());
         let system = Arc::new(system);
-        systems.insert(key, Arc::clone(&system));
+        systems.insert(id, Arc::clone(&system));
         Ok(system)
     }
 

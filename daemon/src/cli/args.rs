@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args as Group, Parser};
 
 use super::config::LogLevel;
-use super::values::{CacheMode, FileHandles, Negotiation};
+use super::values::{CacheMode, FileHandles, Negotiation, WatchMode};
 use crate::coherent::table::Choice;
 use crate::transport::{RequestQueues, Tag};
 
@@ -228,6 +228,15 @@ pub(super) struct DaemonArgs {
     /// guests of the table must trust each other. The ordinary way, ivshmem with readonly=on, has no such condition.
     #[arg(long)]
     pub(super) table_region: bool,
+
+    /// How to learn of changes made on the host itself, so that guests on a version table see them
+    ///
+    /// fanotify (needs CAP_SYS_ADMIN) watches whole file systems, inotify each file and directory that the guest knows;
+    /// `auto` takes the first that works, and the log says which. What cannot be watched (network file systems, overlayfs,
+    /// inodes beyond fs.inotify.max_user_watches) is cached by ordinary timeouts. Choose `off` only if nobody but daemons
+    /// of the same table changes the files: guests would never see it.
+    #[arg(long, value_enum, value_name = "HOW", default_value_t = WatchMode::Auto)]
+    pub(super) watch: WatchMode,
 
     /// Most descriptors the daemon may have open; 0 leaves the limit alone [default: 1000000, or what the system allows]
     #[arg(long, value_name = "N")]

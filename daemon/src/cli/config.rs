@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
+use coherence::watch::Mode;
 
 use super::args::{Args, LaterArgs};
 use super::usage::UsageError;
@@ -62,6 +63,8 @@ pub struct Config {
     pub table_region: bool,
     /// Words of a table that is made.
     pub slots: Option<u64>,
+    /// How changes made on the host are learned of.
+    pub watch: Mode,
     /// How much is logged.
     pub log_level: LogLevel,
     /// Where it goes.
@@ -85,6 +88,7 @@ pub(super) fn check(args: &Args) -> Result<Config, UsageError> {
         version_table: args.daemon.version_table.clone(),
         table_region: args.daemon.table_region,
         slots: args.daemon.slots,
+        watch: args.daemon.watch.into(),
         log_level: if args.old.debug { LogLevel::Debug } else { args.daemon.log_level },
         log_target: if args.daemon.syslog { LogTarget::Syslog } else { LogTarget::Stderr },
         stats_socket: args.daemon.stats_socket.clone(),

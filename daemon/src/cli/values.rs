@@ -1,6 +1,7 @@
 //! Options with a choice of words, and what the words stand for.
 
 use clap::ValueEnum;
+use coherence::watch::Mode;
 
 use crate::passthrough::{self, CachePolicy, InodeFileHandles};
 
@@ -24,6 +25,30 @@ impl From<CacheMode> for CachePolicy {
             CacheMode::Always => Self::Always,
             CacheMode::Never => Self::Never,
             CacheMode::Metadata => Self::Metadata,
+        }
+    }
+}
+
+/// `--watch`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum WatchMode {
+    /// The best that the privileges allow
+    Auto,
+    /// Whole file systems
+    Fanotify,
+    /// Each inode that the guest knows
+    Inotify,
+    /// Not at all
+    Off,
+}
+
+impl From<WatchMode> for Mode {
+    fn from(mode: WatchMode) -> Self {
+        match mode {
+            WatchMode::Auto => Self::Auto,
+            WatchMode::Fanotify => Self::Fanotify,
+            WatchMode::Inotify => Self::Inotify,
+            WatchMode::Off => Self::Off,
         }
     }
 }

@@ -42,7 +42,7 @@ impl Coherent {
         let create = Create { flags: create.flags | more.bits(), ..create.clone() };
         let slots = SlotSet::from([name.lock, name.parent_attr]);
         let make = || self.inner.create(ctx, name.parent, name.text, &create);
-        let ((mut entry, mut opened), published) = names.change(slots, make)?;
+        let ((mut entry, mut opened), published) = names.change(slots, SlotSet::EMPTY, make)?;
         name.vouch(&mut entry, &published);
         self.keep_pages(&mut opened, entry.nodeid)?;
         Ok((entry, opened))
@@ -76,12 +76,16 @@ impl Coherent {
         kill_suidgid: bool,
     ) -> io::Result<()> {
         let node = NodeId(entry.nodeid);
-        let slots = self.slots(node)?;
+        let tag = self.inner.tag(node)?;
+        let (slots, cover) = (self.slots_of(tag)?, self.observatory.cover(tag));
         let set = SetAttr { size: Some(0), kill_suidgid, ..SetAttr::default() };
         let cut = || self.inner.setattr(ctx, node, opened.handle, &set);
-        let (attributes, published) = names.change(contents(slots), cut)?;
+        let (attributes, published) = names.change(contents(slots), SlotSet::EMPTY, cut)?;
         entry.attr = attributes.attr;
-        stamps::replace_inode(&mut entry.stamp, &stamps::published(slots, &published));
+        stamps::replace_inode(
+            &mut entry.stamp,
+            &stamps::published(slots, &published, cover.as_ref()),
+        );
         Ok(())
     }
 

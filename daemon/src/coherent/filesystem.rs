@@ -38,9 +38,10 @@ impl FileSystem for Coherent {
         if is_dot || !self.observatory.is_stamping() {
             return look_up();
         }
-        let slot = self.observatory.entry(self.inner.tag(parent)?, name.to_bytes())?;
+        let dir = self.inner.tag(parent)?;
+        let slot = self.observatory.entry(dir, name.to_bytes())?;
         let Some(slot) = slot else { return look_up() };
-        let (result, [snapshot]) = self.observatory.engine().observe([slot]).then(look_up);
+        let (result, [snapshot]) = self.observatory.observe(dir, [slot], look_up);
         match result {
             Ok(mut entry) => {
                 stamps::set(&mut entry.stamp, Stamp::ENTRY, snapshot);
@@ -83,13 +84,14 @@ impl FileSystem for Coherent {
         handle: Option<Handle>,
         set: &SetAttr,
     ) -> Result<Attributes> {
-        let slots = self.slots(node)?;
+        let tag = self.inner.tag(node)?;
+        let (slots, cover) = (self.slots_of(tag)?, self.observatory.cover(tag));
         let touched = if set.size.is_some() { contents(slots) } else { permissions(slots) };
         let change = || self.inner.setattr(ctx, node, handle, set);
         // Contents that are not changed are observed as for any other reply.
         let (result, mut stamp) = self.observed(node, || self.change(touched, change))?;
         let (answer, published) = result?;
-        let after = stamps::published(slots, &published);
+        let after = stamps::published(slots, &published, cover.as_ref());
         stamps::copy(&mut stamp, &after, Stamp::PERM);
         stamps::copy(&mut stamp, &after, Stamp::ATTR);
         if set.size.is_some() {
@@ -141,7 +143,8 @@ impl FileSystem for Coherent {
             let (moved, replaced) = (self.meaning(&old)?, self.meaning(&new)?);
             let slots =
                 [old.lock, new.lock, old.parent_attr, new.parent_attr, moved, replaced].into();
-            names.change(slots, || self.inner.rename(ctx, from, to, flags))
+            let looked_up = [moved, replaced].into();
+            names.change(slots, looked_up, || self.inner.rename(ctx, from, to, flags))
         })?;
         // The new name's stamp would be believed of the inode that the guest takes for the moved one. What the old
         // name meant may have changed since the guest looked it up, and the reply does not say what was moved.
@@ -156,15 +159,18 @@ impl FileSystem for Coherent {
         new_name: &CStr,
     ) -> Result<Entry> {
         let name = self.name(new_parent, new_name)?;
-        let attr = self.slots(node)?.map(|slots| slots.attr);
+        let tag = self.inner.tag(node)?;
+        let cover = self.observatory.cover(tag);
+        let attr = self.slots_of(tag)?.map(|slots| slots.attr);
         let (mut entry, published) = self.with_names([name.lock, None], |names| {
-            names.change(SlotSet::from([name.lock, name.parent_attr, attr]), || {
-                self.inner.link(ctx, node, new_parent, new_name)
-            })
+            let slots = SlotSet::from([name.lock, name.parent_attr, attr]);
+            let link = || self.inner.link(ctx, node, new_parent, new_name);
+            names.change(slots, SlotSet::EMPTY, link)
         })?;
         name.vouch(&mut entry, &published);
         if let Some(attr) = attr {
-            stamps::set(&mut entry.stamp, Stamp::ATTR, published.snapshot(attr));
+            let snapshot = stamps::after(&published, attr, cover.as_ref());
+            stamps::set(&mut entry.stamp, Stamp::ATTR, snapshot);
         }
         Ok(entry)
     }
@@ -219,10 +225,11 @@ impl FileSystem for Coherent {
         write: &Write,
         source: &mut dyn DataSource,
     ) -> Result<Written> {
-        let slots = self.slots(node)?;
+        let tag = self.inner.tag(node)?;
+        let (slots, cover) = (self.slots_of(tag)?, self.observatory.cover(tag));
         let (written, published) =
             self.change(contents(slots), || self.inner.write(ctx, node, handle, write, source))?;
-        Ok(Written { stamp: stamps::published(slots, &published), ..written })
+        Ok(Written { stamp: stamps::published(slots, &published, cover.as_ref()), ..written })
     }
 
     fn flush(&self, ctx: &Context, node: NodeId, handle: Handle, lock_owner: u64) -> Result<()> {
@@ -405,10 +412,13 @@ impl Coherent {
 
     /// Observes an inode's slots, then reads; the stamp vouches for what was read. All zero for a guest without a table.
     fn observed<T>(&self, node: NodeId, read: impl FnOnce() -> T) -> Result<(T, Stamp)> {
-        let slots = if self.observatory.is_stamping() { self.slots(node)? } else { None };
-        let Some(slots) = slots else { return Ok((read(), Stamp::default())) };
-        let observed = self.observatory.engine().observe([slots.perm, slots.attr, slots.data]);
-        let (value, snapshots) = observed.then(read);
+        if !self.observatory.is_stamping() {
+            return Ok((read(), Stamp::default()));
+        }
+        let tag = self.inner.tag(node)?;
+        let Some(slots) = self.slots_of(tag)? else { return Ok((read(), Stamp::default())) };
+        let slots = [slots.perm, slots.attr, slots.data];
+        let (value, snapshots) = self.observatory.observe(tag, slots, read);
         Ok((value, stamps::of_inode(snapshots)))
     }
 

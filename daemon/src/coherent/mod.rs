@@ -30,6 +30,7 @@ mod workers;
 use std::io;
 use std::sync::Arc;
 
+use coherence::watch::Watcher;
 use coherence::{AnnounceError, Engine, InodeSlots, NoWorker, Published, SlotSet};
 use fuse::abi::OpenReplyFlags;
 use fuse::filesystem::Opened;
@@ -60,16 +61,17 @@ pub enum CoherentError {
 }
 
 impl Coherent {
-    /// Serves a directory on a table, with up to `threads` changes at once.
+    /// Serves a directory on a table, with up to `threads` changes at once. `watcher` learns of what others change.
     ///
     /// # Errors
     /// Those of [`Passthrough::new`]; [`NoWorker`] where the engine's workers are in use already.
     pub fn new(
         config: Config,
         engine: &Arc<Engine>,
+        watcher: Arc<Watcher>,
         threads: usize,
     ) -> Result<Self, CoherentError> {
-        let observatory = Arc::new(Observatory::new(Arc::clone(engine)));
+        let observatory = Arc::new(Observatory::new(Arc::clone(engine), watcher));
         let workers = Workers::new(engine, threads)?;
         let may_cache = config.cache != CachePolicy::Never;
         let observer = Arc::clone(&observatory) as Arc<dyn Observer>;
@@ -89,7 +91,8 @@ impl Coherent {
 
     /// The guest asks the table, not the calendar, whether its pages are good.
     fn keep_pages(&self, opened: &mut Opened, node: u64) -> io::Result<()> {
-        if self.observatory.is_stamping() && self.slots(NodeId(node))?.is_some() {
+        if self.observatory.is_stamping() && self.observatory.covers(self.inner.tag(NodeId(node))?)
+        {
             opened.flags |= OpenReplyFlags::KEEP_CACHE;
         }
         Ok(())

@@ -6,6 +6,7 @@
 use std::ffi::CStr;
 use std::io;
 
+use coherence::watch::Coverage;
 use coherence::{Change, NameGuard, Published, SlotIndex, SlotSet, Worker};
 use fuse::NodeId;
 use fuse::abi::Stamp;
@@ -15,11 +16,13 @@ use super::{Coherent, fault, refused, stamps};
 use crate::passthrough::Tag;
 
 /// A name that an operation changes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Name<'a> {
     pub(super) parent: NodeId,
     pub(super) text: &'a CStr,
     dir: Tag,
+    /// Of the directory, from before the change.
+    cover: Option<Coverage<'a>>,
     /// The slot that is locked and announced.
     pub(super) lock: Option<SlotIndex>,
     /// The parent's attributes: its listing and times change with the name.
@@ -30,7 +33,10 @@ impl Name<'_> {
     /// What vouches for the name after a change that was alone on it.
     pub(super) fn stamp(&self, published: &Published) -> Stamp {
         match self.lock.filter(|_| self.dir.bytewise) {
-            Some(slot) => stamps::only(Stamp::ENTRY, published.snapshot(slot)),
+            Some(slot) => {
+                let snapshot = stamps::after(published, slot, self.cover.as_ref());
+                stamps::only(Stamp::ENTRY, snapshot)
+            }
             None => Stamp::default(),
         }
     }
@@ -49,15 +55,17 @@ pub(super) enum Names<'w> {
 }
 
 impl Names<'_> {
-    /// Makes a change that is announced on `slots`.
+    /// Makes a change that is announced on `slots`. Those of inodes that were looked up by name, and that the reply says
+    /// nothing of, are `looked_up`.
     pub(super) fn change<T>(
         &mut self,
         slots: SlotSet,
+        looked_up: SlotSet,
         act: impl FnOnce() -> io::Result<T>,
     ) -> io::Result<(T, Published)> {
         let slots = fault::announced(slots);
         let change: Change<'_> = match self {
-            Self::Locked(guard) => guard.announce(slots),
+            Self::Locked(guard) => guard.announce_unstamped(slots, &looked_up),
             Self::Free(worker) => worker.announce(slots),
         }
         .map_err(refused)?;
@@ -67,11 +75,12 @@ impl Names<'_> {
 }
 
 impl Coherent {
-    pub(super) fn name<'a>(&self, parent: NodeId, name: &'a CStr) -> io::Result<Name<'a>> {
+    pub(super) fn name<'a>(&'a self, parent: NodeId, name: &'a CStr) -> io::Result<Name<'a>> {
         let dir = self.inner.tag(parent)?;
         let lock = self.observatory.name_lock(dir, name.to_bytes())?;
         let parent_attr = self.slots_of(dir)?.map(|slots| slots.attr);
-        Ok(Name { parent, text: name, dir, lock, parent_attr })
+        let cover = self.observatory.cover(dir);
+        Ok(Name { parent, text: name, dir, cover, lock, parent_attr })
     }
 
     /// The attr slot of what the name means at this moment.
@@ -105,7 +114,7 @@ impl Coherent {
     ) -> io::Result<Entry> {
         let name = self.name(parent, name)?;
         let (mut entry, published) = self.with_names([name.lock, None], |names| {
-            names.change(SlotSet::from([name.lock, name.parent_attr]), act)
+            names.change(SlotSet::from([name.lock, name.parent_attr]), SlotSet::EMPTY, act)
         })?;
         name.vouch(&mut entry, &published);
         Ok(entry)
@@ -120,7 +129,8 @@ impl Coherent {
         let name = self.name(parent, name)?;
         self.with_names([name.lock, None], |names| {
             let victim = self.meaning(&name)?;
-            names.change(SlotSet::from([name.lock, name.parent_attr, victim]), act)
+            let slots = SlotSet::from([name.lock, name.parent_attr, victim]);
+            names.change(slots, SlotSet::from([victim]), act)
         })
         .map(|((), _)| ())
     }

@@ -1,26 +1,80 @@
 //! What is observed before the host is asked.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use coherence::{Engine, InodeKey, InodeSlots, SlotIndex};
+use coherence::watch::{Coverage, FileSystem, Watcher};
+use coherence::{Engine, InodeKey, InodeSlots, SlotIndex, Snapshot};
 use fuse::abi::Stamp;
 
 use super::{coverage, stamps};
-use crate::passthrough::{HostInode, Observer, Tag};
+use crate::passthrough::{HostInode, Observer, Pin, Tag};
+
+/// File systems below the shared directory. What lies on others gets no stamps.
+const MAX_SYSTEMS: usize = 64;
 
 /// Looks at the version table for the file system, and for the decorator around it.
 #[derive(Debug)]
 pub(super) struct Observatory {
+    // First: the watcher ends before the engine does.
+    watcher: Arc<Watcher>,
+    /// Tags hold their numbers, counted from 1.
+    systems: [OnceLock<Arc<FileSystem>>; MAX_SYSTEMS],
     engine: Arc<Engine>,
     /// The guest has mapped this table and gets stamps.
     stamping: AtomicBool,
 }
 
 impl Observatory {
-    pub(super) fn new(engine: Arc<Engine>) -> Self {
-        Self { engine, stamping: AtomicBool::new(false) }
+    pub(super) fn new(engine: Arc<Engine>, watcher: Arc<Watcher>) -> Self {
+        let systems = [const { OnceLock::new() }; MAX_SYSTEMS];
+        Self { watcher, systems, engine, stamping: AtomicBool::new(false) }
+    }
+
+    /// Says that changes which others make to an inode are noticed, if they are. Ask before the inode is observed or
+    /// announced, and whether it [stands](Coverage::stands) afterwards.
+    pub(super) fn cover(&self, tag: Tag) -> Option<Coverage<'_>> {
+        let system = self.systems.get(usize::from(tag.system).checked_sub(1)?)?.get()?;
+        // What needs a watch of its own was given it when the guest was told of the inode.
+        system.cover(InodeKey(tag.key), || Err::<std::fs::File, _>(io::ErrorKind::NotFound.into()))
+    }
+
+    /// Whether an inode is given stamps at the moment.
+    pub(super) fn covers(&self, tag: Tag) -> bool {
+        key(tag).is_some() && self.cover(tag).is_some()
+    }
+
+    /// Observes slots of an inode, then reads. What is not noticed by anybody is not vouched for.
+    pub(super) fn observe<T, const N: usize>(
+        &self,
+        tag: Tag,
+        slots: [SlotIndex; N],
+        read: impl FnOnce() -> T,
+    ) -> (T, [Snapshot; N]) {
+        let cover = self.cover(tag);
+        let observed = self.engine.observe(slots);
+        let stands = cover.as_ref().is_some_and(Coverage::stands);
+        let (value, snapshots) = observed.then(read);
+        (value, if stands { snapshots } else { [Snapshot::NOT_COVERED; N] })
+    }
+
+    /// The number of the file system that `inode` lies on; 0 where none is to be had.
+    fn system(&self, inode: &HostInode<'_>, fsid: [i32; 2]) -> u8 {
+        for (at, place) in self.systems.iter().enumerate() {
+            let found = match place.get() {
+                Some(system) => system.id() == (fsid, inode.device),
+                // Should another thread fill the place with another one, the next place is looked at.
+                None => self.watcher.file_system(inode.fd).is_ok_and(|system| {
+                    let id = system.id();
+                    place.get_or_init(|| system).id() == id
+                }),
+            };
+            if found {
+                return at as u8 + 1;
+            }
+        }
+        0
     }
 
     pub(super) fn engine(&self) -> &Arc<Engine> {
@@ -67,6 +121,18 @@ impl Observatory {
 }
 
 impl Observer for Observatory {
+    fn meet(&self, inode: &HostInode<'_>) -> (Tag, Option<Pin>) {
+        let mut tag = self.tag(inode);
+        let at = usize::from(tag.system).checked_sub(1);
+        let Some(system) = at.and_then(|at| self.systems[at].get()) else { return (tag, None) };
+        let Ok(pin) = system.pin(InodeKey(tag.key), inode.fd) else {
+            // Its changes are announced to others' guests all the same.
+            tag.system = 0;
+            return (tag, None);
+        };
+        (tag, pin.map(|pin| Box::new(pin) as Pin))
+    }
+
     fn tag(&self, inode: &HostInode<'_>) -> Tag {
         let Ok(Some(facts)) = coverage::facts(inode.fd) else { return Tag::default() };
         let InodeKey(key) = self.engine.inode(&facts.identity(inode));
@@ -74,20 +140,20 @@ impl Observer for Observatory {
             // 0 means something else, and one key may as well share its slots with another.
             key: key.max(1),
             bytewise: inode.is_directory && facts.is_bytewise(inode),
+            system: self.system(inode, facts.fsid),
         }
     }
 
     fn name(&self, dir: Tag, name: &[u8]) -> Stamp {
         let slot = if self.is_stamping() { self.entry(dir, name).ok().flatten() } else { None };
         let Some(slot) = slot else { return Stamp::default() };
-        let ((), [entry]) = self.engine.observe([slot]).then(|| ());
+        let ((), [entry]) = self.observe(dir, [slot], || ());
         stamps::only(Stamp::ENTRY, entry)
     }
 
     fn attributes(&self, inode: Tag) -> Option<Stamp> {
         let slots = if self.is_stamping() { self.inode_slots(inode).ok()?? } else { return None };
-        let observed = self.engine.observe([slots.perm, slots.attr, slots.data]);
-        let ((), snapshots) = observed.then(|| ());
+        let ((), snapshots) = self.observe(inode, [slots.perm, slots.attr, slots.data], || ());
         Some(stamps::of_inode(snapshots))
     }
 }

@@ -1,6 +1,7 @@
 //! Snapshots of slots, as replies carry them.
 
-use coherence::{InodeSlots, Published, Snapshot};
+use coherence::watch::Coverage;
+use coherence::{InodeSlots, Published, SlotIndex, Snapshot};
 use fuse::abi::Stamp;
 
 /// Puts `snapshot` into a place of `stamp`.
@@ -26,9 +27,26 @@ pub(super) fn of_inode([perm, attr, data]: [Snapshot; 3]) -> Stamp {
 }
 
 /// The stamp of an inode whose attributes were read inside a change of it.
-pub(super) fn published(slots: Option<InodeSlots>, published: &Published) -> Stamp {
+pub(super) fn published(
+    slots: Option<InodeSlots>,
+    published: &Published,
+    cover: Option<&Coverage<'_>>,
+) -> Stamp {
     let Some(slots) = slots else { return Stamp::default() };
-    of_inode([slots.perm, slots.attr, slots.data].map(|slot| published.snapshot(slot)))
+    of_inode([slots.perm, slots.attr, slots.data].map(|slot| after(published, slot, cover)))
+}
+
+/// What vouches for a slot after a change. `cover` is of before the change: one that has been lost and is back does not
+/// stand.
+pub(super) fn after(
+    published: &Published,
+    slot: SlotIndex,
+    cover: Option<&Coverage<'_>>,
+) -> Snapshot {
+    match cover {
+        Some(cover) if cover.stands() => published.snapshot(slot),
+        _ => Snapshot::NOT_COVERED,
+    }
 }
 
 /// Whether anything vouches for what stands in a place.

@@ -2,18 +2,22 @@
 
 use std::fs;
 
+use coherence::watch::Figures as Watch;
 use fuse::Counters as Requests;
 
 use super::text::{Kind, Text};
 use crate::transport::Counters as Transport;
 
 /// The page at `/metrics`.
-pub fn page(requests: &Requests, transport: &Transport) -> String {
+pub fn page(requests: &Requests, transport: &Transport, watch: Option<&Watch>) -> String {
     let mut text = Text::default();
     text.family("samepaged_build_info", Kind::Gauge, "The daemon's version.");
     text.sample("samepaged_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
     requests_by_opcode(&mut text, requests);
     connections(&mut text, transport);
+    if let Some(watch) = watch {
+        changes_on_the_host(&mut text, watch);
+    }
     process(&mut text);
     text.finish()
 }
@@ -75,6 +79,29 @@ fn connections(text: &mut Text, transport: &Transport) {
     let name = "samepaged_stopped_queues_total";
     text.family(name, Kind::Counter, "Queues stopped because the guest broke the protocol.");
     text.sample(name, &[], transport.stopped_queues());
+}
+
+fn changes_on_the_host(text: &mut Text, watch: &Watch) {
+    let name = "samepaged_watch_alive";
+    text.family(name, Kind::Gauge, "Changes on the host are watched, so stamps are given.");
+    text.sample(name, &[("source", watch.source)], u64::from(watch.alive));
+    let counters = [
+        ("events", "File events read.", watch.events),
+        ("own_events", "File events of announced changes of this daemon's own.", watch.own_events),
+        ("moved_slots", "Slots moved because of file events.", watch.moved),
+        ("sweeps", "Sweeps because of lost events or changed mounts.", watch.sweeps),
+        ("failures", "Failures of the source of events.", watch.failures),
+        ("refused_systems", "File systems served without stamps.", watch.refused_systems),
+        ("refused_inodes", "Times an inode was served without a stamp.", watch.refused_inodes),
+    ];
+    for (name, help, value) in counters {
+        let name = format!("samepaged_watch_{name}_total");
+        text.family(&name, Kind::Counter, help);
+        text.sample(&name, &[], value);
+    }
+    let name = "samepaged_watch_inodes";
+    text.family(name, Kind::Gauge, "Inodes with a watch of their own.");
+    text.sample(name, &[], watch.watches);
 }
 
 /// The process's own figures, under the names that Prometheus' libraries use. Left out where /proc is out of reach.

@@ -3,7 +3,7 @@ use super::*;
 /// Every line is a comment or a sample with a number, and every sample has a family before it.
 #[test]
 fn the_page_is_prometheus_text() {
-    let page = page(&Requests::default(), &Transport::default());
+    let page = page(&Requests::default(), &Transport::default(), None);
     let mut family = "";
     for line in page.lines() {
         if let Some(rest) = line.strip_prefix("# TYPE ") {
@@ -18,7 +18,7 @@ fn the_page_is_prometheus_text() {
 
 #[test]
 fn every_opcode_and_the_process_are_on_it() {
-    let page = page(&Requests::default(), &Transport::default());
+    let page = page(&Requests::default(), &Transport::default(), None);
     for wanted in [
         "samepaged_requests_total{opcode=\"LOOKUP\"} 0",
         "samepaged_request_errors_total{opcode=\"COPY_FILE_RANGE_64\"} 0",

@@ -12,8 +12,9 @@ use rustix::fs::OFlags;
 use super::descriptors::{Descriptor, Permit};
 use super::identity::{FileHandle, Identity, Name};
 use super::mounts::{self, Mount};
-use super::observer::Tag;
+use super::observer::{Pin, Tag};
 use super::stat::FileType;
+use super::tags::Kept;
 
 /// An inode that the guest knows. About 200 bytes with its places in the store; a million of them is nothing special.
 #[derive(Debug)]
@@ -26,6 +27,7 @@ pub(super) struct Inode {
     pub(super) mount: Arc<Mount>,
     /// The observer's.
     pub(super) tag: Tag,
+    _pin: Option<Pin>,
     /// How many times the guest was told of it and has not forgotten that yet.
     lookups: AtomicU64,
     slot: Mutex<Slot>,
@@ -79,14 +81,14 @@ impl Inode {
         nodeid: NodeId,
         identity: Identity,
         (file_type, device): (FileType, u64),
-        (mount, tag): (Arc<Mount>, Tag),
+        (mount, (tag, pin)): (Arc<Mount>, Kept),
         keep: Option<Descriptor>,
     ) -> Self {
         let hold = if keep.is_some() { Hold::Always } else { Hold::No };
         let slot = Slot { open: keep.map(Arc::new), hold, used: false };
         let lookups = AtomicU64::new(1);
         let slot = Mutex::new(slot);
-        Self { nodeid, identity, file_type, device, mount, tag, lookups, slot }
+        Self { nodeid, identity, file_type, device, mount, tag, _pin: pin, lookups, slot }
     }
 
     /// Counts one more lookup, unless all have been forgotten: then the inode is on its way out of the store.

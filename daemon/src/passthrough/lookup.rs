@@ -16,7 +16,8 @@ use super::inode::Inode;
 use super::mounts::{self, Mount};
 use super::observer::Tag;
 use super::stat::{FileType, Stat, stat};
-use super::{Passthrough, luck, open_beneath, tags};
+use super::tags::{self, Kept};
+use super::{Passthrough, luck, open_beneath};
 
 impl Passthrough {
     pub(super) fn do_lookup(&self, parent: NodeId, name: &CStr) -> io::Result<Entry> {
@@ -134,14 +135,15 @@ impl Passthrough {
         if let Some(inode) = self.inodes.claim(&identity) {
             return self.meet_again(inode, found);
         }
-        let tag = tags::of(self.observer.as_deref(), found.as_fd(), &identity, &attributes);
+        let observer = self.observer.as_deref();
+        let (tag, pin) = tags::met(observer, found.as_fd(), &identity, &attributes);
         let stamp = self.observe(tag);
         if stamp.is_some() {
             // Once more: which inode it is was not known before the first time.
             attributes = stat(&found)?;
         }
         let stamp = stamp.unwrap_or_default();
-        let mount = (mount, tag);
+        let mount = (mount, (tag, pin));
         if let Name::Handle(_) = identity.name {
             let inode = self.inodes.insert(self.fresh(identity, &attributes, mount, None));
             self.keep(&inode, found, false);
@@ -175,7 +177,7 @@ impl Passthrough {
         &self,
         identity: Identity,
         stat: &Stat,
-        mount: (Arc<Mount>, Tag),
+        mount: (Arc<Mount>, Kept),
         keep: Option<Descriptor>,
     ) -> Inode {
         let kind = (stat.file_type(), stat.device());

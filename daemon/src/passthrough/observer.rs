@@ -13,7 +13,12 @@ pub struct Tag {
     pub key: u64,
     /// Whether names in this directory are compared byte for byte, so that one name is one name.
     pub bytewise: bool,
+    /// Which of the observer's file systems it lies on; 0: of none.
+    pub system: u8,
 }
+
+/// What an observer wants to be kept for as long as the guest knows an inode.
+pub type Pin = Box<dyn Debug + Send + Sync>;
 
 /// What the host knows an inode by.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +38,9 @@ pub struct HostInode<'a> {
 /// Vouches for what replies say. The stamps that it hands out travel with the replies.
 pub trait Observer: Debug + Send + Sync {
     /// What to keep with an inode that the guest is told of for the first time.
+    fn meet(&self, inode: &HostInode<'_>) -> (Tag, Option<Pin>);
+
+    /// The tag of an inode that the guest is told nothing of.
     fn tag(&self, inode: &HostInode<'_>) -> Tag;
 
     /// About to find out what `name`, an entry of a listing, means in `dir`.

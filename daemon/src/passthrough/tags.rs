@@ -8,18 +8,41 @@ use fuse::{NodeId, errno};
 use rustix::fs::OFlags;
 
 use super::identity::{FileHandle, Identity, Name};
-use super::observer::{HostInode, Observer, Tag};
+use super::observer::{HostInode, Observer, Pin, Tag};
 use super::stat::{FileType, Stat, stat};
 use super::{Passthrough, open_beneath};
 
+/// What an inode is kept with.
+pub(super) type Kept = (Tag, Option<Pin>);
+
+/// What to keep with what is open as `fd`, an inode that the guest is about to be told of.
+pub(super) fn met(
+    observer: Option<&dyn Observer>,
+    fd: BorrowedFd<'_>,
+    identity: &Identity,
+    stat: &Stat,
+) -> Kept {
+    let observer = observer.map(|observer| |inode: &HostInode<'_>| observer.meet(inode));
+    observer.map_or((Tag::default(), None), |meet| show(fd, identity, stat, meet))
+}
+
 /// The tag of what is open as `fd`, for an inode that the guest does not know.
-pub(super) fn of(
+fn of(
     observer: Option<&dyn Observer>,
     fd: BorrowedFd<'_>,
     identity: &Identity,
     stat: &Stat,
 ) -> Tag {
-    let Some(observer) = observer else { return Tag::default() };
+    let observer = observer.map(|observer| |inode: &HostInode<'_>| observer.tag(inode));
+    observer.map_or(Tag::default(), |tag| show(fd, identity, stat, tag))
+}
+
+fn show<T>(
+    fd: BorrowedFd<'_>,
+    identity: &Identity,
+    stat: &Stat,
+    look: impl FnOnce(&HostInode<'_>) -> T,
+) -> T {
     // How *this* daemon remembers its inodes must make no difference to what the host calls them.
     let own;
     let handle = match &identity.name {
@@ -29,7 +52,7 @@ pub(super) fn of(
             own.as_ref()
         }
     };
-    observer.tag(&HostInode {
+    look(&HostInode {
         fd,
         device: stat.device(),
         ino: stat.ino(),

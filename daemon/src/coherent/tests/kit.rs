@@ -5,6 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use coherence::watch::{Mode, Watcher};
 use coherence::{Engine, Options, SlotIndex};
 use fuse::abi::{InitFlags, Stamp};
 use fuse::filesystem::{Create, Entry, Extensions, Make, Offer, Open, Opened, SetAttr};
@@ -58,7 +59,9 @@ impl House {
         let options =
             Options { words: Some(1 << 16), ..Options::new(self.dir.path().join("table")) };
         let engine = Engine::attach(options).unwrap();
-        Guest { fs: Coherent::new(config, &engine, 2).unwrap(), engine }
+        // All daemons of a test are one process, whose own changes are told by nobody.
+        let watcher = Arc::new(Watcher::start(&engine, Mode::Off, &[]).unwrap());
+        Guest { fs: Coherent::new(config, &engine, watcher, 2).unwrap(), engine }
     }
 
     pub(super) fn guest(&self) -> Guest {

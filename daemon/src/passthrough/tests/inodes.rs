@@ -28,8 +28,13 @@ impl Store {
         let mounts = Mounts::new(InodeFileHandles::Never);
         let mount = mounts.of(std::os::fd::AsFd::as_fd(&dir), &stat).unwrap();
         let kind = (FileType::Directory, 7);
-        let root =
-            Inode::new(NodeId::ROOT, identity(2), kind, (Arc::clone(&mount), Tag::default()), None);
+        let root = Inode::new(
+            NodeId::ROOT,
+            identity(2),
+            kind,
+            (Arc::clone(&mount), (Tag::default(), None)),
+            None,
+        );
         Self { inodes: Inodes::new(Arc::new(root)), mount }
     }
 
@@ -40,8 +45,13 @@ impl Store {
         }
         let kind = (FileType::Regular, 7);
         let mount = Arc::clone(&self.mount);
-        let fresh =
-            Inode::new(self.inodes.fresh_id(), identity, kind, (mount, Tag::default()), None);
+        let fresh = Inode::new(
+            self.inodes.fresh_id(),
+            identity,
+            kind,
+            (mount, (Tag::default(), None)),
+            None,
+        );
         self.inodes.insert(fresh).nodeid
     }
 }
@@ -62,8 +72,13 @@ fn an_insertion_that_comes_second_joins_the_first() {
     let node = store.look_up(5);
     let kind = (FileType::Regular, 7);
     let mount = Arc::clone(&store.mount);
-    let late =
-        Inode::new(store.inodes.fresh_id(), identity(5), kind, (mount, Tag::default()), None);
+    let late = Inode::new(
+        store.inodes.fresh_id(),
+        identity(5),
+        kind,
+        (mount, (Tag::default(), None)),
+        None,
+    );
     assert_eq!(store.inodes.insert(late).nodeid, node);
     store.inodes.forget(node, 1);
     assert!(store.inodes.get(node).is_some());
