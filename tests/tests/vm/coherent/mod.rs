@@ -1,5 +1,6 @@
 //! Guests with the driver of `guest/linux`.
 
+mod host;
 mod module;
 mod region;
 mod rules;
