@@ -105,7 +105,7 @@ impl<'a> DirPlusBuffer<'a> {
     pub fn push(&mut self, entry: &DirEntry<'_>, attributes: &Entry) -> bool {
         let fits = self.fits(entry.name.len());
         if fits {
-            self.out.extend_from_slice(EntryOut::from(attributes).as_bytes());
+            self.out.extend_from_slice(EntryOut::new(attributes, self.stamped).as_bytes());
             if self.stamped {
                 self.out.extend_from_slice(attributes.stamp.as_bytes());
             }

@@ -72,7 +72,7 @@ pub(crate) fn run(_: &Arguments) -> Result<ExitCode> {
     println!("Two VMs, one directory. Both cache what they know.\n");
     prepare()?;
     let boot = Step::begin("booting two VMs with the samepage driver");
-    let lab = boot_with(Lab::builder().coherent().daemon(Program::Samepaged).cache("always"))?;
+    let lab = boot_with(Lab::builder().coherent().daemon(Program::Samepaged))?;
     boot.done("");
     introduce(&lab)?;
     let coherent = perform(&lab, true)?;

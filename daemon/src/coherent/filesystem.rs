@@ -13,8 +13,8 @@ use fuse::filesystem::{
 use fuse::io::{DataSink, DataSource};
 use fuse::{Context, FileSystem, Handle, NodeId, errno};
 
-use super::{Coherent, attributes, contents, permissions, stamps};
-use crate::passthrough::{ioctl, is_permission_xattr};
+use super::{Coherent, contents, permissions, stamps};
+use crate::passthrough::ioctl;
 
 impl FileSystem for Coherent {
     fn init(&self, offer: &Offer) -> Result<InitFlags> {
@@ -283,7 +283,7 @@ impl FileSystem for Coherent {
     fn opendir(&self, ctx: &Context, node: NodeId, flags: u32) -> Result<Opened> {
         let (result, stamp) = self.observed(node, || self.inner.opendir(ctx, node, flags))?;
         let mut opened = result?;
-        if stamps::covers(&stamp, Stamp::ATTR) {
+        if stamp.covers(Stamp::ATTR) {
             stamps::copy(&mut opened.stamp, &stamp, Stamp::ATTR);
             // The guest asks the table whether its listing is good.
             opened.flags |= OpenReplyFlags::CACHE_DIR | OpenReplyFlags::KEEP_CACHE;
@@ -386,44 +386,4 @@ impl FileSystem for Coherent {
     }
 
     // No DAX mappings: what is stored through one would have to be announced.
-}
-
-impl Coherent {
-    /// Whether the guest has mapped this daemon's table, and may use it.
-    fn agrees(&self, offer: &Offer) -> bool {
-        if !offer.flags.contains(InitFlags::VERSION_TABLE) {
-            return false;
-        }
-        let engine = self.observatory.engine();
-        if offer.table_id != engine.table_id() {
-            tracing::warn!("the guest has mapped another version table: it caches by timeouts");
-            return false;
-        }
-        if !self.may_cache {
-            tracing::info!("--cache never: the guest has the version table and does not need it");
-            return false;
-        }
-        if engine.is_lost() {
-            return false;
-        }
-        tracing::info!("the guest is coherent");
-        true
-    }
-
-    /// Observes an inode's slots, then reads; the stamp vouches for what was read. All zero for a guest without a table.
-    fn observed<T>(&self, node: NodeId, read: impl FnOnce() -> T) -> Result<(T, Stamp)> {
-        if !self.observatory.is_stamping() {
-            return Ok((read(), Stamp::default()));
-        }
-        let tag = self.inner.tag(node)?;
-        let Some(slots) = self.slots_of(tag)? else { return Ok((read(), Stamp::default())) };
-        let slots = [slots.perm, slots.attr, slots.data];
-        let (value, snapshots) = self.observatory.observe(tag, slots, read);
-        Ok((value, stamps::of_inode(snapshots)))
-    }
-
-    fn xattr_slots(&self, node: NodeId, name: &CStr) -> Result<SlotSet> {
-        let slots = self.slots(node)?;
-        Ok(if is_permission_xattr(name) { permissions(slots) } else { attributes(slots) })
-    }
 }

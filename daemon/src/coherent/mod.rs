@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! filesystem  the trait: which slots each operation announces, and what its reply is stamped with
+//! guest       what a guest agrees to, and what its replies are made of
 //! create      CREATE, which may cut a file that is there
 //! names       operations that change names: lock, look up, announce, change
 //! observatory what is observed before the host is asked: the file system's `Observer`
@@ -19,6 +20,7 @@ mod coverage;
 mod create;
 mod fault;
 mod filesystem;
+mod guest;
 mod names;
 mod observatory;
 mod stamps;

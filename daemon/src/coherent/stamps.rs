@@ -49,11 +49,6 @@ pub(super) fn after(
     }
 }
 
-/// Whether anything vouches for what stands in a place.
-pub(super) fn covers(stamp: &Stamp, place: usize) -> bool {
-    stamp.slots[place] != Snapshot::NOT_COVERED.slot
-}
-
 /// Puts the places of an inode from `other` into `stamp`, the name's left alone.
 pub(super) fn replace_inode(stamp: &mut Stamp, other: &Stamp) {
     for place in [Stamp::PERM, Stamp::ATTR, Stamp::DATA] {

@@ -84,12 +84,35 @@ impl Stamp {
     pub const ATTR: usize = 2;
     /// Place of the slot that covers file contents.
     pub const DATA: usize = 3;
+
+    /// Whether anything vouches for what stands in this place.
+    #[must_use]
+    pub const fn covers(&self, place: usize) -> bool {
+        self.slots[place] != 0
+    }
+
+    /// How long a guest may trust attributes, of which it is told to trust them for `ttl` without a stamp.
+    fn attr_ttl(&self, ttl: Duration) -> Duration {
+        if self.covers(Self::PERM) && self.covers(Self::ATTR) { VOUCHED } else { ttl }
+    }
 }
 
-impl From<&Entry> for EntryOut {
-    fn from(entry: &Entry) -> Self {
-        let (entry_valid, entry_valid_nsec) = split(entry.entry_ttl);
-        let (attr_valid, attr_valid_nsec) = split(entry.attr_ttl);
+/// How long a guest may trust what a stamp vouches for: it looks at the table each time, so this is a backstop.
+const VOUCHED: Duration = Duration::from_hours(24);
+
+impl EntryOut {
+    /// An entry for a guest that looks at stamps, or not.
+    #[must_use]
+    pub fn new(entry: &Entry, stamped: bool) -> Self {
+        let (mut entry_ttl, mut attr_ttl) = (entry.entry_ttl, entry.attr_ttl);
+        if stamped {
+            attr_ttl = entry.stamp.attr_ttl(attr_ttl);
+            if entry.stamp.covers(Stamp::ENTRY) {
+                entry_ttl = VOUCHED;
+            }
+        }
+        let (entry_valid, entry_valid_nsec) = split(entry_ttl);
+        let (attr_valid, attr_valid_nsec) = split(attr_ttl);
         Self {
             nodeid: entry.nodeid,
             generation: entry.generation,
@@ -102,16 +125,24 @@ impl From<&Entry> for EntryOut {
     }
 }
 
-impl From<&Attributes> for AttrOut {
-    fn from(attributes: &Attributes) -> Self {
-        let (attr_valid, attr_valid_nsec) = split(attributes.ttl);
+impl AttrOut {
+    /// Attributes for a guest that looks at stamps, or not.
+    #[must_use]
+    pub fn new(attributes: &Attributes, stamped: bool) -> Self {
+        let ttl = attributes.ttl;
+        let ttl = if stamped { attributes.stamp.attr_ttl(ttl) } else { ttl };
+        let (attr_valid, attr_valid_nsec) = split(ttl);
         Self { attr_valid, attr_valid_nsec, dummy: 0, attr: attributes.attr }
     }
 }
 
-impl From<&StatxAttributes> for StatxOut {
-    fn from(attributes: &StatxAttributes) -> Self {
-        let (attr_valid, attr_valid_nsec) = split(attributes.ttl);
+impl StatxOut {
+    /// Attributes for a guest that looks at stamps, or not.
+    #[must_use]
+    pub fn new(attributes: &StatxAttributes, stamped: bool) -> Self {
+        let ttl = attributes.ttl;
+        let ttl = if stamped { attributes.stamp.attr_ttl(ttl) } else { ttl };
+        let (attr_valid, attr_valid_nsec) = split(ttl);
         Self { attr_valid, attr_valid_nsec, flags: 0, spare: [0; 2], stat: attributes.statx }
     }
 }

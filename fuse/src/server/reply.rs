@@ -82,25 +82,26 @@ impl<'a> Reply<'a> {
 
     /// A name's inode.
     pub(super) fn entry(&mut self, entry: &Entry) -> Outcome<usize> {
-        let end = self.put(&EntryOut::from(entry))?;
+        let end = self.put(&EntryOut::new(entry, self.stamped))?;
         self.stamp(end, &entry.stamp)
     }
 
     /// A new name's inode, and the handle that it was opened with.
     pub(super) fn entry_opened(&mut self, (entry, opened): &(Entry, Opened)) -> Outcome<usize> {
-        let end = self.put_with(&EntryOut::from(entry), OpenOut::from(opened).as_bytes())?;
+        let end =
+            self.put_with(&EntryOut::new(entry, self.stamped), OpenOut::from(opened).as_bytes())?;
         self.stamp(end, &entry.stamp)
     }
 
     /// An inode's attributes.
     pub(super) fn attributes(&mut self, attributes: &Attributes) -> Outcome<usize> {
-        let end = self.put(&AttrOut::from(attributes))?;
+        let end = self.put(&AttrOut::new(attributes, self.stamped))?;
         self.stamp(end, &attributes.stamp)
     }
 
     /// An inode's attributes, the extended ones.
     pub(super) fn statx(&mut self, attributes: &StatxAttributes) -> Outcome<usize> {
-        let end = self.put(&StatxOut::from(attributes))?;
+        let end = self.put(&StatxOut::new(attributes, self.stamped))?;
         self.stamp(end, &attributes.stamp)
     }
 

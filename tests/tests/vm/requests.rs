@@ -17,7 +17,7 @@ fn coherent() -> Builder {
     // The daemon's timeouts hold on top of the table's words; here only the words shall count.
     // Counted exactly: where fanotify watches, whatever else happens on the host's file system may cost a question now and
     // then, by slots that fall together.
-    let daemon = Lab::builder().coherent().daemon(Program::Samepaged).cache("always");
+    let daemon = Lab::builder().coherent().daemon(Program::Samepaged);
     daemon.daemon_args(["--watch", "off"])
 }
 

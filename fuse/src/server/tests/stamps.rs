@@ -4,8 +4,9 @@ use zerocopy::IntoBytes;
 
 use super::expected::expected;
 use super::{Guest, HEADER};
-use crate::abi::{InitFlags, InitIn, MAJOR, Opcode};
+use crate::abi::{AttrOut, EntryOut, InitFlags, InitIn, MAJOR, Opcode, Stamp};
 use crate::errno;
+use crate::filesystem::{Attributes, Entry};
 use crate::testing::{NullFs, RequestBuilder, answers, valid};
 
 /// Whose stamp (see [`answers::stamp`]) ends which replies: docs/protocol.md, section 5.
@@ -35,9 +36,40 @@ fn stamps_end_the_replies_that_have_one() {
     let guest = coherent_guest();
     for (opcode, whose) in STAMPED {
         let (_, mut body) = expected(opcode);
+        live_a_day(opcode, &mut body);
         body.extend_from_slice(answers::stamp(whose).as_bytes());
         assert_eq!(guest.send(&valid(opcode)), (0, body), "{}", opcode.name());
     }
+}
+
+/// What is vouched for need not be asked about again: a day, of names and of attributes.
+fn live_a_day(opcode: Opcode, body: &mut [u8]) {
+    const DAY: [u8; 8] = 86_400u64.to_le_bytes();
+    match opcode {
+        Opcode::Getattr | Opcode::Setattr | Opcode::Statx => {
+            body[..8].copy_from_slice(&DAY);
+            body[8..12].fill(0);
+        }
+        Opcode::Opendir | Opcode::Rename | Opcode::Rename2 | Opcode::Write => {}
+        _ => {
+            body[16..24].copy_from_slice(&DAY);
+            body[24..32].copy_from_slice(&DAY);
+            body[32..40].fill(0);
+        }
+    }
+}
+
+#[test]
+fn what_nothing_vouches_for_lives_as_without_a_table() {
+    let entry = Entry { stamp: Stamp::default(), ..answers::entry() };
+    assert_eq!(EntryOut::new(&entry, true), EntryOut::new(&entry, false));
+    let attributes = Attributes { stamp: Stamp::default(), ..answers::attributes() };
+    assert_eq!(AttrOut::new(&attributes, true), AttrOut::new(&attributes, false));
+    // Attributes without the mode's slot are asked for again when somebody walks through.
+    let mut half = answers::entry();
+    half.stamp.slots[Stamp::PERM] = 0;
+    let out = EntryOut::new(&half, true);
+    assert_eq!((out.entry_valid, out.attr_valid), (86_400, 2));
 }
 
 #[test]
