@@ -77,7 +77,7 @@ pub(crate) fn run(_: &Arguments) -> Result<ExitCode> {
     introduce(&lab)?;
     let coherent = perform(&lab, true)?;
     ensure!(coherent.seen == ACTS.len(), "B did not see every change at once");
-    look_from_the_host(&lab)?;
+    edit_on_the_host(&lab)?;
     lab.power_off()?;
 
     println!("\nThe same with others:");
@@ -174,11 +174,22 @@ fn requests(guest: &Guest) -> Result<u64> {
     Ok(counts.map_while(|word| word.parse::<u64>().ok()).sum())
 }
 
-fn look_from_the_host(lab: &Lab) -> Result<()> {
+/// The host reads what the guests wrote, and both guests see what it writes.
+fn edit_on_the_host(lab: &Lab) -> Result<()> {
     let name = lab.host("done");
     let text = fs::read_to_string(&name).with_context(|| format!("no {}", name.display()))?;
     ensure!(text == "two\n", "the host reads {text:?}");
     println!("  The host reads it too\n    host$ cat {}\n        two   ✓", name.display());
+    for guest in [&lab[0], &lab[1]] {
+        guest.sh("cat /mnt/done; cat /mnt/done")?.ok()?;
+    }
+    fs::write(&name, "six\n")?;
+    println!("  and edits it\n    host$ echo six > {}", name.display());
+    for (letter, guest) in [("A", &lab[0]), ("B", &lab[1])] {
+        let text = guest.sh("cat /mnt/done")?.ok()?.text();
+        ensure!(text == "six\n", "{letter} reads {text:?} after the host's edit");
+        println!("    {letter}$ cat /mnt/done\n        six   ✓");
+    }
     Ok(())
 }
 
