@@ -18,7 +18,7 @@ use crate::state::{Id, State};
 use crate::steps::{self, Progress};
 
 /// More worlds than this at once are not searched.
-const MOST_WORLDS: usize = 20_000;
+const MOST_WORLDS: usize = 100_000;
 /// How many entries before a violation are told.
 const TOLD: usize = 60;
 /// How many of the possible worlds are told.
