@@ -40,7 +40,7 @@ impl Coherent {
         more: OFlags,
     ) -> io::Result<(Entry, Opened)> {
         let create = Create { flags: create.flags | more.bits(), ..create.clone() };
-        let slots = SlotSet::from([name.lock, name.parent_attr]);
+        let slots = SlotSet::from(name.touched());
         let make = || self.inner.create(ctx, name.parent, name.text, &create);
         let ((mut entry, mut opened), published) = names.change(slots, SlotSet::EMPTY, make)?;
         name.vouch(&mut entry, &published);

@@ -141,8 +141,11 @@ impl FileSystem for Coherent {
         let (old, new) = (self.name(from.0, from.1)?, self.name(to.0, to.1)?);
         self.with_names([old.lock, new.lock], |names| {
             let (moved, replaced) = (self.meaning(&old)?, self.meaning(&new)?);
+            let [old_lock, old_entry, old_dir] = old.touched();
+            let [new_lock, new_entry, new_dir] = new.touched();
             let slots =
-                [old.lock, new.lock, old.parent_attr, new.parent_attr, moved, replaced].into();
+                [old_lock, old_entry, old_dir, new_lock, new_entry, new_dir, moved, replaced]
+                    .into();
             let looked_up = [moved, replaced].into();
             names.change(slots, looked_up, || self.inner.rename(ctx, from, to, flags))
         })?;
@@ -163,7 +166,8 @@ impl FileSystem for Coherent {
         let cover = self.observatory.cover(tag);
         let attr = self.slots_of(tag)?.map(|slots| slots.attr);
         let (mut entry, published) = self.with_names([name.lock, None], |names| {
-            let slots = SlotSet::from([name.lock, name.parent_attr, attr]);
+            let [lock, entry, parent] = name.touched();
+            let slots = SlotSet::from([lock, entry, parent, attr]);
             let link = || self.inner.link(ctx, node, new_parent, new_name);
             names.change(slots, SlotSet::EMPTY, link)
         })?;

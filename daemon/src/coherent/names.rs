@@ -23,22 +23,30 @@ pub(super) struct Name<'a> {
     dir: Tag,
     /// Of the directory, from before the change.
     cover: Option<Coverage<'a>>,
-    /// The slot that is locked and announced.
+    /// The slot that is locked.
     pub(super) lock: Option<SlotIndex>,
+    /// The slot of these very bytes. Announced also where names are not compared byte for byte, for a daemon that could
+    /// not find out takes a directory for such a one, and others may have stamped the name.
+    entry: Option<SlotIndex>,
     /// The parent's attributes: its listing and times change with the name.
-    pub(super) parent_attr: Option<SlotIndex>,
+    parent_attr: Option<SlotIndex>,
 }
 
 impl Name<'_> {
     /// What vouches for the name after a change that was alone on it.
     pub(super) fn stamp(&self, published: &Published) -> Stamp {
-        match self.lock.filter(|_| self.dir.bytewise) {
+        match self.entry.filter(|_| self.dir.bytewise) {
             Some(slot) => {
                 let snapshot = stamps::after(published, slot, self.cover.as_ref());
                 stamps::only(Stamp::ENTRY, snapshot)
             }
             None => Stamp::default(),
         }
+    }
+
+    /// The slots that a change of the name touches, whatever it means.
+    pub(super) fn touched(&self) -> [Option<SlotIndex>; 3] {
+        [self.lock, self.entry, self.parent_attr]
     }
 
     /// Puts [`Self::stamp`] into the reply that tells of the name's inode.
@@ -78,9 +86,11 @@ impl Coherent {
     pub(super) fn name<'a>(&'a self, parent: NodeId, name: &'a CStr) -> io::Result<Name<'a>> {
         let dir = self.inner.tag(parent)?;
         let lock = self.observatory.name_lock(dir, name.to_bytes())?;
+        let entry =
+            if dir.bytewise { lock } else { self.observatory.name_slot(dir, name.to_bytes())? };
         let parent_attr = self.slots_of(dir)?.map(|slots| slots.attr);
         let cover = self.observatory.cover(dir);
-        Ok(Name { parent, text: name, dir, cover, lock, parent_attr })
+        Ok(Name { parent, text: name, dir, cover, lock, entry, parent_attr })
     }
 
     /// The attr slot of what the name means at this moment.
@@ -114,7 +124,7 @@ impl Coherent {
     ) -> io::Result<Entry> {
         let name = self.name(parent, name)?;
         let (mut entry, published) = self.with_names([name.lock, None], |names| {
-            names.change(SlotSet::from([name.lock, name.parent_attr]), SlotSet::EMPTY, act)
+            names.change(SlotSet::from(name.touched()), SlotSet::EMPTY, act)
         })?;
         name.vouch(&mut entry, &published);
         Ok(entry)
@@ -129,7 +139,8 @@ impl Coherent {
         let name = self.name(parent, name)?;
         self.with_names([name.lock, None], |names| {
             let victim = self.meaning(&name)?;
-            let slots = SlotSet::from([name.lock, name.parent_attr, victim]);
+            let [lock, entry, parent] = name.touched();
+            let slots = SlotSet::from([lock, entry, parent, victim]);
             names.change(slots, SlotSet::from([victim]), act)
         })
         .map(|((), _)| ())

@@ -105,8 +105,15 @@ impl Observatory {
     /// # Errors
     /// No memory for the slot.
     pub(super) fn entry(&self, dir: Tag, name: &[u8]) -> io::Result<Option<SlotIndex>> {
-        let key = key(dir).filter(|_| dir.bytewise);
-        key.map(|key| self.engine.entry_slot(key, name)).transpose()
+        if dir.bytewise { self.name_slot(dir, name) } else { Ok(None) }
+    }
+
+    /// The slot of a name's very bytes, whether they are all that the name depends on or not.
+    ///
+    /// # Errors
+    /// No memory for the slot.
+    pub(super) fn name_slot(&self, dir: Tag, name: &[u8]) -> io::Result<Option<SlotIndex>> {
+        key(dir).map(|key| self.engine.entry_slot(key, name)).transpose()
     }
 
     /// The slot whose lock keeps a name from being changed; none where nothing vouches for the directory. Where names
@@ -115,8 +122,7 @@ impl Observatory {
     /// # Errors
     /// No memory for the slot.
     pub(super) fn name_lock(&self, dir: Tag, name: &[u8]) -> io::Result<Option<SlotIndex>> {
-        let name = if dir.bytewise { name } else { b"" };
-        key(dir).map(|key| self.engine.entry_slot(key, name)).transpose()
+        self.name_slot(dir, if dir.bytewise { name } else { b"" })
     }
 }
 
