@@ -120,29 +120,30 @@ struct Portion {
 
 impl Portion {
     fn new() -> Self {
-        Self { bytes: vec![0; PORTION].into_boxed_slice(), permit: Kept::take() }
+        Self { bytes: vec![0; PORTION].into_boxed_slice(), permit: Kept::take(&KEPT) }
     }
 }
 
-/// One of the [`MAX_KEPT`].
+/// One of the [`MAX_KEPT`]; counted in what it points to until it is dropped.
 #[derive(Debug)]
-struct Kept;
+struct Kept(&'static AtomicUsize);
 
 impl Kept {
-    fn take() -> Option<Self> {
+    fn take(kept: &'static AtomicUsize) -> Option<Self> {
         // Relaxed: a count that orders nothing.
-        KEPT.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |kept| {
+        kept.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |kept| {
             (kept < MAX_KEPT).then_some(kept + 1)
         })
         .is_ok()
-        .then_some(Self)
+        // Not `then_some`: a permit that is made only to be dropped would count down what it never counted up.
+        .then(|| Self(kept))
     }
 }
 
 impl Drop for Kept {
     fn drop(&mut self) {
         // Relaxed: as above.
-        KEPT.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -168,4 +169,19 @@ fn last_offset(mut bytes: &[u8]) -> Option<u64> {
         bytes = &bytes[length..];
     }
     last
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_permit_counts_nothing() {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let taken: Vec<_> = (0..2 * MAX_KEPT).filter_map(|_| Kept::take(&COUNT)).collect();
+        assert_eq!(taken.len(), MAX_KEPT);
+        assert_eq!(COUNT.load(Ordering::Relaxed), MAX_KEPT);
+        drop(taken);
+        assert_eq!(COUNT.load(Ordering::Relaxed), 0);
+    }
 }
