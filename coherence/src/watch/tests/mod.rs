@@ -10,6 +10,7 @@ use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::RwLock;
@@ -26,6 +27,7 @@ pub(super) struct Fixture {
     pub(super) view: View,
     pub(super) share: tempfile::TempDir,
     table: tempfile::TempDir,
+    drained: AtomicU64,
 }
 
 impl Fixture {
@@ -38,7 +40,13 @@ impl Fixture {
             Options { words: Some(1 << 16), sweep_interval: Duration::ZERO, ..Options::new(&path) };
         let engine = Engine::attach(options).unwrap();
         let view = View::open(&path).unwrap();
-        Self { engine, view, share: tempfile::tempdir_in(place).unwrap(), table }
+        Self {
+            engine,
+            view,
+            share: tempfile::tempdir_in(place).unwrap(),
+            table,
+            drained: AtomicU64::new(0),
+        }
     }
 
     /// Another daemon on the same table.
@@ -91,13 +99,16 @@ impl Fixture {
     pub(super) fn drain(&self, system: &FileSystem) {
         let dir = self.path(".drain");
         std::fs::create_dir_all(&dir).unwrap();
-        let name = "now";
-        let stamp = self.entry(system, &dir, name);
-        assert!(stamp.covers(), "the watcher lives");
-        let child = std::process::Command::new("touch").arg(dir.join(name)).status().unwrap();
-        assert!(child.success());
-        eventually("the event", || !self.view.is_current(stamp));
-        std::fs::remove_file(dir.join(name)).unwrap();
+        // New names each time: the removal of an old one may still be under way. Two: the slot of one may be another
+        // name's, too, whose change comes sooner.
+        let drained = self.drained.fetch_add(1, Ordering::Relaxed);
+        let names = ["a", "b"].map(|which| format!("{which}{drained}"));
+        let stamps = names.each_ref().map(|name| self.entry(system, &dir, name));
+        assert!(stamps.iter().all(|stamp| stamp.covers()), "the watcher lives");
+        let paths = names.map(|name| dir.join(name));
+        assert!(std::process::Command::new("touch").args(&paths).status().unwrap().success());
+        eventually("the events", || !stamps.iter().any(|stamp| self.view.is_current(*stamp)));
+        paths.into_iter().for_each(|path| std::fs::remove_file(path).unwrap());
     }
 }
 
