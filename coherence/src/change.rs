@@ -28,8 +28,8 @@ pub(crate) trait Seat: Debug {
         while let Some(at) = pending.marked.checked_sub(1) {
             // Before the publish: should it not return, the mark is not taken back twice.
             pending.marked = at;
-            let published = line.unmark(words, at, pending.slots.as_slice()[at]);
             let left = &mut pending.left[at];
+            let published = line.unmark(words, at, pending.slots.as_slice()[at], *left);
             let stampable = alone(*left, published) && pending.unstamped & (1 << at) == 0;
             *left = if stampable { published } else { SlotWord::UNTOUCHED };
         }

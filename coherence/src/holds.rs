@@ -83,7 +83,7 @@ impl Holds {
             held.times -= 1;
             if held.times == 0 {
                 let entry = held.entry;
-                line.unmark(words, entry, slot);
+                line.unmark(words, entry, slot, words.peek(slot));
                 self.held.remove(&(slot, kind));
                 self.free[kind as usize].push(entry);
             }

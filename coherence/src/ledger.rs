@@ -118,16 +118,22 @@ impl<'a> Line<'a> {
         word
     }
 
-    /// Publishes `slot`, which stands in entry `at`.
+    /// Publishes `slot`, which stands in entry `at` and probably is as it was when it was `marked`.
     #[inline]
-    pub(crate) fn unmark(self, words: Words<'_>, at: usize, slot: SlotIndex) -> SlotWord {
+    pub(crate) fn unmark(
+        self,
+        words: Words<'_>,
+        at: usize,
+        slot: SlotIndex,
+        marked: SlotWord,
+    ) -> SlotWord {
         crash_point!();
         // Relaxed: as in `mark`, the publish behind it has release order.
         if !broken!(PublishHeld) {
             self.record(at, slot, State::Intent, Relaxed);
         }
         crash_point!();
-        let word = words.publish(slot);
+        let word = words.publish_announced(slot, marked);
         crash_point!();
         self.clear(at);
         word

@@ -88,16 +88,13 @@ impl<'a> Words<'a> {
     /// An announced change has ended: one fewer in progress, one more finished. Returns the word as it left it.
     #[inline]
     pub(crate) fn publish(self, slot: SlotIndex) -> SlotWord {
-        let step = |word: u64| {
-            if broken!(PublishUnsticks) {
-                word.wrapping_add(GENERATION_ONE - 1)
-            } else {
-                SlotWord(word).published().0
-            }
-        };
-        // Release: whoever observes the published word finds the change that went before it.
-        let order = if broken!(PublishRelaxed) { Relaxed } else { Release };
-        SlotWord(self.word(slot).advance(order, step).1)
+        SlotWord(self.word(slot).advance(publish_order(), published).1)
+    }
+
+    /// As [`Self::publish`], by who has `announced` it and left this word: most probably it still is.
+    #[inline]
+    pub(crate) fn publish_announced(self, slot: SlotIndex, announced: SlotWord) -> SlotWord {
+        SlotWord(self.word(slot).advance_from(announced.0, publish_order(), published).1)
     }
 
     /// A change has been made that nobody announced (a host event, after the fact).
@@ -138,6 +135,22 @@ impl<'a> Words<'a> {
             Ok(_) => SlotWord::UNTOUCHED.swept(),
             Err(now) => SlotWord(now),
         }
+    }
+}
+
+/// Release: whoever observes the published word finds the change that went before it.
+#[inline]
+fn publish_order() -> shm_layout::word::Ordering {
+    if broken!(PublishRelaxed) { Relaxed } else { Release }
+}
+
+/// `word` with one change fewer in progress, and one more finished.
+#[inline]
+fn published(word: u64) -> u64 {
+    if broken!(PublishUnsticks) {
+        word.wrapping_add(GENERATION_ONE - 1)
+    } else {
+        SlotWord(word).published().0
     }
 }
 

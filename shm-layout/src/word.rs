@@ -73,7 +73,18 @@ impl SharedU64 {
     /// Lock-free: it starts over only when somebody else moved the word in between.
     #[inline]
     pub fn advance(&self, order: Ordering, step: impl Fn(u64) -> u64) -> (u64, u64) {
-        let mut before = self.guess();
+        self.advance_from(self.guess(), order, step)
+    }
+
+    /// As [`Self::advance`], for who has a good guess of what the word is: saves waiting for it to be read.
+    #[inline]
+    pub fn advance_from(
+        &self,
+        guess: u64,
+        order: Ordering,
+        step: impl Fn(u64) -> u64,
+    ) -> (u64, u64) {
+        let mut before = guess;
         loop {
             let after = step(before);
             match self.0.compare_exchange_weak(before, after, order, Ordering::Relaxed) {
