@@ -10,11 +10,11 @@ use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::RwLock;
-use shm_layout::Snapshot;
+use shm_layout::word::Ordering::Relaxed;
+use shm_layout::{SharedU64, Snapshot};
 
 use super::watcher::Factory;
 use super::{ChangeSource, Coverage, Fanotify, FileId, FileSystem, Grain, Inotify, Watcher};
@@ -27,7 +27,7 @@ pub(super) struct Fixture {
     pub(super) view: View,
     pub(super) share: tempfile::TempDir,
     table: tempfile::TempDir,
-    drained: AtomicU64,
+    drained: SharedU64,
 }
 
 impl Fixture {
@@ -45,7 +45,7 @@ impl Fixture {
             view,
             share: tempfile::tempdir_in(place).unwrap(),
             table,
-            drained: AtomicU64::new(0),
+            drained: SharedU64::new(0),
         }
     }
 
@@ -101,14 +101,16 @@ impl Fixture {
         std::fs::create_dir_all(&dir).unwrap();
         // New names each time: the removal of an old one may still be under way. Two: the slot of one may be another
         // name's, too, whose change comes sooner.
-        let drained = self.drained.fetch_add(1, Ordering::Relaxed);
+        let drained = self.drained.fetch_add(1, Relaxed);
         let names = ["a", "b"].map(|which| format!("{which}{drained}"));
         let stamps = names.each_ref().map(|name| self.entry(system, &dir, name));
         assert!(stamps.iter().all(|stamp| stamp.covers()), "the watcher lives");
         let paths = names.map(|name| dir.join(name));
         assert!(std::process::Command::new("touch").args(&paths).status().unwrap().success());
         eventually("the events", || !stamps.iter().any(|stamp| self.view.is_current(*stamp)));
-        paths.into_iter().for_each(|path| std::fs::remove_file(path).unwrap());
+        for path in paths {
+            std::fs::remove_file(path).unwrap();
+        }
     }
 }
 
