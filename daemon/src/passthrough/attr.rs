@@ -86,7 +86,7 @@ impl Passthrough {
             let _guard = WithoutFsetid::when(kill_suidgid)?;
             return Ok(rustix::fs::ftruncate(&*file, size)?);
         }
-        let file = self.inode(node)?.open(OFlags::WRONLY)?;
+        let file = self.open_inode(&self.inode(node)?, OFlags::WRONLY)?;
         let _guard = WithoutFsetid::when(kill_suidgid)?;
         Ok(rustix::fs::ftruncate(file, size)?)
     }
@@ -120,7 +120,7 @@ impl Passthrough {
     /// A guest that sees one file system means all that lie below it on the host.
     pub(super) fn do_syncfs(&self, node: NodeId) -> io::Result<()> {
         let inode = self.inode(node)?;
-        let file = inode.open(OFlags::RDONLY)?;
+        let file = self.open_inode(&inode, OFlags::RDONLY)?;
         rustix::fs::syncfs(file)?;
         if self.session.has(InitFlags::SUBMOUNTS) {
             return Ok(());

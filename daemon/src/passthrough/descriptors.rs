@@ -1,7 +1,8 @@
 //! How many descriptors are open on behalf of the guest, and which of them are only cached.
 //!
 //! Three uses draw on one budget: open files, inodes that can only be remembered by a descriptor, and a cache of
-//! descriptors for inodes that are remembered by file handle. The cache gives way to the other two.
+//! descriptors for inodes that are remembered by file handle. The cache gives way to the other two. Part of it is for
+//! what was looked up last.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -15,6 +16,8 @@ use super::inode::{Inode, PathFd};
 
 /// Most descriptors in the cache.
 const CACHE: usize = 4096;
+/// Most descriptors of what LOOKUP has just met.
+const RECENT: usize = 512;
 /// Most descriptors of inodes that have lost their last name.
 const UNLINKED: usize = 4096;
 /// Of so many files that are looked up again, one takes another's place in a full cache: a guest that goes through more
@@ -73,6 +76,7 @@ pub(super) struct Descriptors {
     all: Arc<Budget>,
     unlinked: Arc<Budget>,
     ring: Mutex<Ring>,
+    recent: Mutex<Ring>,
     offers: AtomicUsize,
     complained: AtomicBool,
 }
@@ -93,7 +97,8 @@ impl Descriptors {
         Self {
             all: Arc::new(Budget(AtomicUsize::new(limit))),
             unlinked: Arc::new(Budget(AtomicUsize::new(UNLINKED.min(limit / 4)))),
-            ring: Mutex::new(Ring { cached: Vec::new(), hand: 0, capacity }),
+            ring: Mutex::new(Ring::new(capacity)),
+            recent: Mutex::new(Ring::new(RECENT.min(limit / 8).max(1))),
             offers: AtomicUsize::new(0),
             complained: AtomicBool::new(false),
         }
@@ -130,23 +135,37 @@ impl Descriptors {
 
     /// Makes `fd`, an `O_PATH` descriptor of `inode`, the inode's own while the cache has room for it.
     pub(super) fn cache(&self, inode: &Arc<Inode>, fd: OwnedFd) -> PathFd {
+        self.keep_in(&self.ring, inode, fd)
+    }
+
+    fn keep_in(&self, ring: &Mutex<Ring>, inode: &Arc<Inode>, fd: OwnedFd) -> PathFd {
         let Some(permit) = self.all.take() else { return PathFd::Own(fd) };
         let (descriptor, new) = inode.adopt(Descriptor::new(fd, permit));
         if new {
-            let evicted = self.ring.lock().insert(Arc::downgrade(inode));
+            let evicted = ring.lock().insert(Arc::downgrade(inode));
             // Outside the lock: closing can block.
             drop(evicted);
         }
         PathFd::Shared(descriptor)
     }
 
-    /// As [`Self::cache`] where there is room for it, and sometimes where there is none.
-    pub(super) fn offer(&self, inode: &Arc<Inode>, fd: OwnedFd) {
+    /// As [`Self::cache`] where there is room for it, and sometimes where there is none. Gives `fd` back otherwise.
+    pub(super) fn offer(&self, inode: &Arc<Inode>, fd: OwnedFd) -> Option<OwnedFd> {
         // Relaxed: a sample of what comes by.
         let number = self.offers.fetch_add(1, Ordering::Relaxed);
         if number.is_multiple_of(ONE_IN) || self.ring.lock().has_room() {
             self.cache(inode, fd);
+            return None;
         }
+        Some(fd)
+    }
+
+    /// Keeps `fd` for a while: the guest has just been told what a name means, and is about to use that. Should the host
+    /// take away the last name in between, as editors do when they save, the handle means nothing any more, but the
+    /// descriptor opens the file all the same. Without it a file that is replaced again and again answers `ESTALE` twice
+    /// in a row, and that is more often than Linux tries.
+    pub(super) fn keep_recent(&self, inode: &Arc<Inode>, fd: OwnedFd) {
+        self.keep_in(&self.recent, inode, fd);
     }
 
     /// Keeps `inode`, which has no name any more and is open as `fd`: its handle may mean nothing once the descriptor is
@@ -162,9 +181,11 @@ impl Descriptors {
 
     /// Empties the cache.
     pub(super) fn shed(&self) {
-        let cached = std::mem::take(&mut self.ring.lock().cached);
-        for inode in cached.iter().filter_map(Weak::upgrade) {
-            inode.evict(false);
+        for ring in [&self.recent, &self.ring] {
+            let cached = std::mem::take(&mut ring.lock().cached);
+            for inode in cached.iter().filter_map(Weak::upgrade) {
+                inode.evict(false);
+            }
         }
     }
 
@@ -175,6 +196,10 @@ impl Descriptors {
 }
 
 impl Ring {
+    const fn new(capacity: usize) -> Self {
+        Self { cached: Vec::new(), hand: 0, capacity }
+    }
+
     fn has_room(&self) -> bool {
         self.cached.len() < self.capacity
     }

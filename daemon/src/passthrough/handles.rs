@@ -84,6 +84,13 @@ impl Handles {
             .ok_or_else(|| errno::error(errno::EBADF))
     }
 
+    /// Whatever `node` is open as. Looks at all that is open: not for every request.
+    pub(super) fn any(&self, node: NodeId) -> Option<Arc<OpenFile>> {
+        self.shards
+            .iter()
+            .find_map(|shard| shard.read().values().find(|file| file.node == node).cloned())
+    }
+
     /// As [`Self::get`], but no directory.
     ///
     /// # Errors

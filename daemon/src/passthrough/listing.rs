@@ -13,6 +13,7 @@ use fuse::{Handle, NodeId, errno};
 use super::Passthrough;
 use super::dir_stream::HostEntry;
 use super::inode::Inode;
+use super::lookup::Found;
 
 impl Passthrough {
     pub(super) fn do_readdir(
@@ -56,7 +57,7 @@ impl Passthrough {
         } else {
             let observer = self.observer.as_deref();
             let name = observer.map(|observer| observer.name(parent.tag, entry.name.to_bytes()));
-            match self.lookup_below(parent, entry.name) {
+            match self.lookup_below(parent, entry.name, Found::Listed) {
                 Ok(attributes) => match name {
                     Some(name) => Entry { stamp: with_name(attributes.stamp, &name), ..attributes },
                     None => attributes,

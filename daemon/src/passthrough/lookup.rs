@@ -25,18 +25,23 @@ impl Passthrough {
         match name.to_bytes() {
             b"." => self.entry_of_known(&parent),
             b".." => self.lookup_above(&parent),
-            _ => self.lookup_below(&parent, name),
+            _ => self.lookup_below(&parent, name, Found::Path),
         }
     }
 
-    /// The entry for `name`, an ordinary one, in `parent`. Counts a lookup.
-    pub(super) fn lookup_below(&self, parent: &Arc<Inode>, name: &CStr) -> io::Result<Entry> {
+    /// The entry for `name`, an ordinary one, in `parent`. Counts a lookup. `found` says how it is come by.
+    pub(super) fn lookup_below(
+        &self,
+        parent: &Arc<Inode>,
+        name: &CStr,
+        found: fn(OwnedFd) -> Found<'static>,
+    ) -> io::Result<Entry> {
         let dir = self.descriptors.path_fd(parent)?;
-        if let Some(entry) = self.lookup_by_handle(parent, dir.as_fd(), name)? {
+        if let Some(entry) = self.lookup_by_handle(parent, dir.as_fd(), name, found)? {
             return Ok(entry);
         }
         let fd = open_beneath(&dir, name, OFlags::PATH, 0)?;
-        self.entry(parent, Found::Path(fd))
+        self.entry(parent, found(fd))
     }
 
     /// As [`Self::lookup_below`] where a name's file handle tells which inode it is: if the daemon has that open already,
@@ -49,6 +54,7 @@ impl Passthrough {
         parent: &Inode,
         dir: BorrowedFd<'_>,
         name: &CStr,
+        found: fn(OwnedFd) -> Found<'static>,
     ) -> io::Result<Option<Entry>> {
         // Only openat2(2) can be told to stay below the directory, whatever the name is.
         let bytes = name.to_bytes();
@@ -75,7 +81,7 @@ impl Passthrough {
         }
         // It may have gone meanwhile.
         let Ok(fd) = parent.mount.open_path(&identity) else { return Ok(None) };
-        self.entry_as(parent, Found::Path(fd), Some(identity)).map(Some)
+        self.entry_as(parent, found(fd), Some(identity)).map(Some)
     }
 
     /// The entry for an inode found in `parent`. Counts a lookup.
@@ -159,17 +165,24 @@ impl Passthrough {
         self.observer.as_deref().and_then(|observer| observer.attributes(tag))
     }
 
-    /// What is looked up in a directory next will want its descriptor, and a name that is asked for `again` will be once
-    /// more.
+    /// What is looked up in a directory next will want its descriptor, a name that is asked for `again` will be once
+    /// more, and what was looked up just now is about to be used.
     fn keep(&self, inode: &Arc<Inode>, found: Found<'_>, again: bool) {
-        if let Found::Path(fd) = found
-            && inode.open_descriptor().is_none()
-        {
-            if inode.file_type == FileType::Directory {
-                self.descriptors.cache(inode, fd);
-            } else if again {
-                self.descriptors.offer(inode, fd);
-            }
+        let (fd, listed) = match found {
+            Found::File(_) => return,
+            Found::Path(fd) => (fd, false),
+            Found::Listed(fd) => (fd, true),
+        };
+        if inode.open_descriptor().is_some() {
+            return;
+        }
+        if inode.file_type == FileType::Directory {
+            self.descriptors.cache(inode, fd);
+            return;
+        }
+        let left = if again { self.descriptors.offer(inode, fd) } else { Some(fd) };
+        if let Some(fd) = left.filter(|_| !listed) {
+            self.descriptors.keep_recent(inode, fd);
         }
     }
 
@@ -233,8 +246,10 @@ impl Passthrough {
 /// What a name was found to mean.
 #[derive(Debug)]
 pub(super) enum Found<'fd> {
-    /// An `O_PATH` descriptor.
+    /// By its name, an `O_PATH` descriptor.
     Path(OwnedFd),
+    /// In a listing, as one of many: an `O_PATH` descriptor.
+    Listed(OwnedFd),
     /// Something that is open anyway.
     File(BorrowedFd<'fd>),
 }
@@ -242,7 +257,7 @@ pub(super) enum Found<'fd> {
 impl AsFd for Found<'_> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
-            Self::Path(fd) => fd.as_fd(),
+            Self::Path(fd) | Self::Listed(fd) => fd.as_fd(),
             Self::File(fd) => *fd,
         }
     }
@@ -252,7 +267,7 @@ impl Found<'_> {
     /// An `O_PATH` descriptor of it. Not a mere duplicate: that would share locks and access mode with the open file.
     fn into_path(self) -> io::Result<OwnedFd> {
         match self {
-            Self::Path(fd) => Ok(fd),
+            Self::Path(fd) | Self::Listed(fd) => Ok(fd),
             Self::File(fd) => mounts::reopen(fd, OFlags::PATH),
         }
     }

@@ -131,7 +131,23 @@ impl Passthrough {
 
     /// An `O_PATH` descriptor of the inode that the guest calls `node`.
     fn path_fd(&self, node: NodeId) -> io::Result<PathFd> {
-        self.descriptors.path_fd(&self.inode(node)?)
+        let inode = self.inode(node)?;
+        self.descriptors.path_fd(&inode).or_else(|error| self.unless_open(&inode, error))
+    }
+
+    /// Opens an inode that the guest knows for reading or writing.
+    fn open_inode(&self, inode: &Arc<Inode>, flags: OFlags) -> io::Result<OwnedFd> {
+        inode.open(flags).or_else(|error| reopen(self.unless_open(inode, error)?, flags))
+    }
+
+    /// What the host has taken the last name of can only be reached where it is open. Linux asks for an open file's
+    /// attributes by the inode, and tells the application when that is stale.
+    fn unless_open(&self, inode: &Arc<Inode>, error: io::Error) -> io::Result<PathFd> {
+        if error.raw_os_error() != Some(errno::ESTALE) {
+            return Err(error);
+        }
+        let Some(file) = self.handles.any(inode.nodeid) else { return Err(error) };
+        Ok(self.descriptors.cache(inode, reopen(&*file, OFlags::PATH)?))
     }
 }
 

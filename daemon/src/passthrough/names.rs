@@ -106,7 +106,7 @@ impl Passthrough {
     ) -> io::Result<Entry> {
         let inode = self.inode(node)?;
         let new_parent = self.inode(new_parent)?;
-        let fd = self.descriptors.path_fd(&inode)?;
+        let fd = self.path_fd(node)?;
         let dir = self.descriptors.path_fd(&new_parent)?;
         // By way of /proc: AT_EMPTY_PATH needs CAP_DAC_READ_SEARCH. What follows the link there is never a symlink's
         // target: it is the inode itself.

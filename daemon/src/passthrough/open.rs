@@ -30,7 +30,7 @@ impl Passthrough {
         let permit = self.descriptors.take()?;
         let file = {
             let _guard = WithoutFsetid::when(open.kill_suidgid)?;
-            inode.open(flags)?
+            self.open_inode(&inode, flags)?
         };
         Ok(self.opened(node, Descriptor::new(file, permit), flags))
     }
@@ -38,7 +38,7 @@ impl Passthrough {
     pub(super) fn do_opendir(&self, node: NodeId) -> io::Result<Opened> {
         let inode = self.inode(node)?;
         let permit = self.descriptors.take()?;
-        let directory = inode.open(OFlags::RDONLY | OFlags::DIRECTORY)?;
+        let directory = self.open_inode(&inode, OFlags::RDONLY | OFlags::DIRECTORY)?;
         let directory = OpenFile::directory(node, Descriptor::new(directory, permit));
         let handle = Some(self.handles.insert(directory));
         let flags = match self.config.cache {

@@ -10,7 +10,8 @@ use super::share::{ROOT, Share, assert_errno, creation, cstring};
 
 on_every_share! {
     open_files, files_that_are_not_open, replaced_files, directories, one_of_two_names, failed_removals,
-    files_without_a_name, forgetting_closes, removed_by_the_host, last_names_race,
+    files_without_a_name, forgetting_closes, removed_by_the_host,
+    replaced_between_lookup_and_open, removed_by_the_host_while_it_is_open, replaced_among_many, last_names_race,
 }
 
 fn open_files(share: &Share) {
@@ -115,11 +116,65 @@ fn removed_by_the_host(share: &Share) {
     share.host_file("file", "data");
     let node = share.node("file");
     fs::remove_file(share.path("file")).unwrap();
+    share.fs.descriptors.shed();
     if share.has_handles() {
         // The guest's kernel looks the path up again.
         assert_errno(share.attr(node), errno::ESTALE);
+        assert_errno(share.open(node, libc::O_RDONLY), errno::ESTALE);
     } else {
         assert_eq!(share.attr(node).unwrap().nlink, 0);
+    }
+}
+
+/// An application would be told of a second `ESTALE` in a row.
+fn replaced_between_lookup_and_open(share: &Share) {
+    share.host_file("file", "old");
+    let known = share.node("file");
+    // As after a long time, so that it is met again.
+    share.fs.descriptors.shed();
+    for (text, next) in [("old", "new"), ("new", "newest")] {
+        let node = share.node("file");
+        assert_eq!(node == known, text == "old");
+        share.host_file("file.new", next);
+        fs::rename(share.path("file.new"), share.path("file")).unwrap();
+        let file = (node, share.open(node, libc::O_RDONLY).unwrap());
+        assert_eq!(share.read(file, 0, 100).unwrap(), text.as_bytes());
+        assert_eq!(share.attr(node).unwrap().nlink, 0);
+        share.release(file).unwrap();
+    }
+}
+
+fn removed_by_the_host_while_it_is_open(share: &Share) {
+    share.host_file("file", "data");
+    let node = share.node("file");
+    let file = (node, share.open(node, libc::O_RDWR).unwrap());
+    fs::remove_file(share.path("file")).unwrap();
+    share.fs.descriptors.shed();
+    assert_eq!(share.attr(node).unwrap().nlink, 0, "as by fstat");
+    share.fs.descriptors.shed();
+    let again = (node, share.open(node, libc::O_RDONLY).unwrap());
+    assert_eq!(share.read(again, 0, 100).unwrap(), b"data");
+    share.fs.descriptors.shed();
+    share.set(node, &SetAttr { size: Some(2), ..SetAttr::default() }).unwrap();
+    assert_eq!(share.read(again, 0, 100).unwrap(), b"da");
+    share.release(again).unwrap();
+    share.release(file).unwrap();
+}
+
+/// Many other names are looked up before the file is opened, but fewer than are remembered.
+fn replaced_among_many(share: &Share) {
+    let others: Vec<_> = (0..300).map(|i| format!("other{i}")).collect();
+    for name in &others {
+        share.host_file(name, "");
+    }
+    share.host_file("file", "data");
+    let node = share.node("file");
+    fs::remove_file(share.path("file")).unwrap();
+    for _ in 0..3 {
+        for name in &others {
+            share.node(name);
+        }
+        assert!(share.open(node, libc::O_RDONLY).is_ok());
     }
 }
 
