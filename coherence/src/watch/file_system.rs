@@ -9,27 +9,42 @@ use super::Refusal;
 use crate::hash::Identity;
 use crate::sys;
 
-/// Local file systems with identities that last: all that happens on them happens in this kernel, and raises events
-/// (`include/uapi/linux/magic.h`). Whatever is not here is not watched: network and cluster file systems (others change
-/// them), FUSE, 9p, overlayfs (identities change on copy-up), fat (handles do not last), the kernel's own (no events).
-const LOCAL: [u64; 6] = [
-    0xef53,      // ext2, ext3, ext4
-    0x5846_5342, // xfs
-    0x9123_683e, // btrfs
-    0x0102_1994, // tmpfs
-    0xf2f5_2010, // f2fs
-    0xca45_1a4e, // bcachefs
+/// A kind of file system that stamps are given for: a local one, with identities that last, so that all that happens on
+/// it happens in this kernel, and raises events. Whatever is no such kind is neither watched nor stamped: network and
+/// cluster file systems (others change them), FUSE, 9p, overlayfs (identities change on copy-up), fat (handles do not
+/// last), the kernel's own (no events), and what nobody has tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileSystemKind {
+    /// `f_type` (`include/uapi/linux/magic.h`).
+    magic: u64,
+    /// Whether a directory may compare names without regard to case.
+    pub may_fold_case: bool,
+}
+
+/// All kinds. A property of the host, so that daemons of one table agree on it without talking.
+const KINDS: [FileSystemKind; 5] = [
+    FileSystemKind { magic: 0xef53, may_fold_case: true }, // ext2, ext3, ext4
+    FileSystemKind { magic: 0x5846_5342, may_fold_case: false }, // xfs
+    FileSystemKind { magic: 0x9123_683e, may_fold_case: false }, // btrfs
+    FileSystemKind { magic: 0x0102_1994, may_fold_case: true }, // tmpfs
+    FileSystemKind { magic: 0xf2f5_2010, may_fold_case: true }, // f2fs
 ];
+
+impl FileSystemKind {
+    /// The kind with this `f_type`; none where it gets no stamps.
+    #[must_use]
+    pub fn of(f_type: u64) -> Option<Self> {
+        KINDS.into_iter().find(|kind| kind.magic == f_type)
+    }
+}
 
 /// Whether changes on the file system of `file` can be noticed from here.
 ///
 /// # Errors
 /// [`Refusal::Unwatchable`].
 pub(super) fn check(file: BorrowedFd<'_>) -> Result<(), Refusal> {
-    match fstatfs(file).map_err(io::Error::from)?.f_type as u64 {
-        kind if LOCAL.contains(&kind) => Ok(()),
-        kind => Err(Refusal::Unwatchable(kind)),
-    }
+    let f_type = fstatfs(file).map_err(io::Error::from)?.f_type as u64;
+    FileSystemKind::of(f_type).map(drop).ok_or(Refusal::Unwatchable(f_type))
 }
 
 /// What the host calls an inode, read from an open file.

@@ -32,7 +32,7 @@ mod tests;
 pub use batch::{Batch, Part};
 pub use coverage::{Coverage, FileSystem, Pin, SystemId, Unwatched};
 pub use fanotify::Fanotify;
-pub use file_system::FileId;
+pub use file_system::{FileId, FileSystemKind};
 pub use inotify::Inotify;
 pub use scripted::{Script, Scripted};
 pub use source::{ChangeSource, Grain, Refusal};

@@ -7,45 +7,29 @@ use std::io;
 use std::os::fd::BorrowedFd;
 
 use coherence::Identity;
-use rustix::fs::{IFlags, OFlags, StatFs};
+use coherence::watch::FileSystemKind;
+use fuse::errno;
+use rustix::fs::{IFlags, OFlags};
 
-use crate::passthrough::{HostInode, ioctl, reopen};
+use crate::passthrough::{HostInode, NameRule, ioctl, reopen};
 use crate::sys;
-
-// `include/uapi/linux/magic.h`.
-const EXT4: u64 = 0xEF53;
-const XFS: u64 = 0x5846_5342;
-const BTRFS: u64 = 0x9123_683E;
-const TMPFS: u64 = 0x0102_1994;
-const F2FS: u64 = 0xF2F5_2010;
 
 /// What a file system lets be known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FileSystemFacts {
-    /// `f_fsid`.
+    /// `f_fsid`, as fanotify reports it.
     pub(super) fsid: [i32; 2],
-    /// A directory may compare names without case.
-    may_fold: bool,
+    kind: FileSystemKind,
 }
 
 /// What is known of the file system that an inode lies on; none where its inodes cannot be vouched for.
 ///
-/// Local file systems whose inodes keep their identity and whose every change goes through this host's kernel. Not:
-/// overlayfs (a copy-up gives an inode another identity), network file systems (others change them), FUSE, vfat and
-/// its like (names, handles). What is not known is not vouched for.
+/// # Errors
+/// Those of `fstatfs(2)`. Whether changes must be announced is not known then.
 pub(super) fn facts(fd: BorrowedFd<'_>) -> io::Result<Option<FileSystemFacts>> {
     let statfs = rustix::fs::fstatfs(fd)?;
-    let may_fold = match statfs.f_type as u64 {
-        EXT4 | F2FS | TMPFS => true,
-        XFS | BTRFS => false,
-        _ => return Ok(None),
-    };
-    Ok(Some(FileSystemFacts { fsid: fsid(&statfs), may_fold }))
-}
-
-/// `f_fsid`, as fanotify reports it.
-fn fsid(statfs: &StatFs) -> [i32; 2] {
-    sys::fsid(statfs)
+    let kind = FileSystemKind::of(statfs.f_type as u64);
+    Ok(kind.map(|kind| FileSystemFacts { fsid: sys::fsid(&statfs), kind }))
 }
 
 impl FileSystemFacts {
@@ -57,9 +41,21 @@ impl FileSystemFacts {
         }
     }
 
-    /// Whether names in this directory are compared byte for byte. No answer counts as no.
-    pub(super) fn is_bytewise(&self, directory: &HostInode<'_>) -> bool {
-        !self.may_fold || flags(directory).is_ok_and(|flags| !flags.contains(ioctl::CASEFOLD))
+    /// How names in this directory are compared.
+    ///
+    /// # Errors
+    /// Why the directory's flags cannot be read, but for `EACCES`: others who may read them must not be kept from a
+    /// directory by those who may not.
+    pub(super) fn names(&self, directory: &HostInode<'_>) -> io::Result<NameRule> {
+        if !self.kind.may_fold_case {
+            return Ok(NameRule::Bytewise);
+        }
+        match flags(directory) {
+            Ok(flags) if flags.contains(ioctl::CASEFOLD) => Ok(NameRule::Folded),
+            Ok(_) => Ok(NameRule::Bytewise),
+            Err(error) if error.raw_os_error() == Some(errno::EACCES) => Ok(NameRule::Unknown),
+            Err(error) => Err(error),
+        }
     }
 }
 

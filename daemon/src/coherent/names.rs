@@ -13,7 +13,7 @@ use fuse::abi::Stamp;
 use fuse::filesystem::Entry;
 
 use super::{Coherent, fault, refused, stamps};
-use crate::passthrough::Tag;
+use crate::passthrough::{NameRule, Tag};
 
 /// A name that an operation changes.
 #[derive(Debug)]
@@ -25,8 +25,8 @@ pub(super) struct Name<'a> {
     cover: Option<Coverage<'a>>,
     /// The slot that is locked.
     pub(super) lock: Option<SlotIndex>,
-    /// The slot of these very bytes. Announced also where names are not compared byte for byte, for a daemon that could
-    /// not find out takes a directory for such a one, and others may have stamped the name.
+    /// The slot of these very bytes. Announced also where names are not compared byte for byte: a directory may have
+    /// become such a one after others stamped the name.
     entry: Option<SlotIndex>,
     /// The parent's attributes: its listing and times change with the name.
     parent_attr: Option<SlotIndex>,
@@ -35,7 +35,7 @@ pub(super) struct Name<'a> {
 impl Name<'_> {
     /// What vouches for the name after a change that was alone on it.
     pub(super) fn stamp(&self, published: &Published) -> Stamp {
-        match self.entry.filter(|_| self.dir.bytewise) {
+        match self.entry.filter(|_| self.dir.names == NameRule::Bytewise) {
             Some(slot) => {
                 let snapshot = stamps::after(published, slot, self.cover.as_ref());
                 stamps::only(Stamp::ENTRY, snapshot)
@@ -84,10 +84,13 @@ impl Names<'_> {
 
 impl Coherent {
     pub(super) fn name<'a>(&'a self, parent: NodeId, name: &'a CStr) -> io::Result<Name<'a>> {
-        let dir = self.inner.tag(parent)?;
+        let mut dir = self.inner.tag(parent)?;
+        if dir.names == NameRule::Unknown {
+            // Its permissions may have been changed since.
+            dir.names = self.inner.tag_again(parent)?.names;
+        }
         let lock = self.observatory.name_lock(dir, name.to_bytes())?;
-        let entry =
-            if dir.bytewise { lock } else { self.observatory.name_slot(dir, name.to_bytes())? };
+        let entry = self.observatory.name_slot(dir, name.to_bytes())?;
         let parent_attr = self.slots_of(dir)?.map(|slots| slots.attr);
         let cover = self.observatory.cover(dir);
         Ok(Name { parent, text: name, dir, cover, lock, entry, parent_attr })

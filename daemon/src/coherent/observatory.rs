@@ -7,9 +7,10 @@ use std::sync::{Arc, OnceLock};
 use coherence::watch::{Coverage, FileSystem, Watcher};
 use coherence::{Engine, InodeKey, InodeSlots, SlotIndex, Snapshot};
 use fuse::abi::Stamp;
+use fuse::errno;
 
 use super::{coverage, stamps};
-use crate::passthrough::{HostInode, Observer, Pin, Tag};
+use crate::passthrough::{HostInode, NameRule, Observer, Pin, Tag};
 
 /// File systems below the shared directory. What lies on others gets no stamps.
 const MAX_SYSTEMS: usize = 64;
@@ -105,7 +106,7 @@ impl Observatory {
     /// # Errors
     /// No memory for the slot.
     pub(super) fn entry(&self, dir: Tag, name: &[u8]) -> io::Result<Option<SlotIndex>> {
-        if dir.bytewise { self.name_slot(dir, name) } else { Ok(None) }
+        if dir.names == NameRule::Bytewise { self.name_slot(dir, name) } else { Ok(None) }
     }
 
     /// The slot of a name's very bytes, whether they are all that the name depends on or not.
@@ -120,34 +121,38 @@ impl Observatory {
     /// are not compared byte for byte, all names of the directory share one.
     ///
     /// # Errors
-    /// No memory for the slot.
+    /// No memory for the slot; `EACCES` where this daemon may not find out which lock the others take.
     pub(super) fn name_lock(&self, dir: Tag, name: &[u8]) -> io::Result<Option<SlotIndex>> {
-        self.name_slot(dir, if dir.bytewise { name } else { b"" })
+        match dir.names {
+            NameRule::None | NameRule::Bytewise => self.name_slot(dir, name),
+            NameRule::Folded => self.name_slot(dir, b""),
+            NameRule::Unknown => Err(errno::error(errno::EACCES)),
+        }
     }
 }
 
 impl Observer for Observatory {
-    fn meet(&self, inode: &HostInode<'_>) -> (Tag, Option<Pin>) {
-        let mut tag = self.tag(inode);
+    fn meet(&self, inode: &HostInode<'_>) -> io::Result<(Tag, Option<Pin>)> {
+        let mut tag = self.tag(inode)?;
         let at = usize::from(tag.system).checked_sub(1);
-        let Some(system) = at.and_then(|at| self.systems[at].get()) else { return (tag, None) };
+        let Some(system) = at.and_then(|at| self.systems[at].get()) else { return Ok((tag, None)) };
         let Ok(pin) = system.pin(InodeKey(tag.key), inode.fd) else {
             // Its changes are announced to others' guests all the same.
             tag.system = 0;
-            return (tag, None);
+            return Ok((tag, None));
         };
-        (tag, pin.map(|pin| Box::new(pin) as Pin))
+        Ok((tag, pin.map(|pin| Box::new(pin) as Pin)))
     }
 
-    fn tag(&self, inode: &HostInode<'_>) -> Tag {
-        let Ok(Some(facts)) = coverage::facts(inode.fd) else { return Tag::default() };
+    fn tag(&self, inode: &HostInode<'_>) -> io::Result<Tag> {
+        let Some(facts) = coverage::facts(inode.fd)? else { return Ok(Tag::default()) };
         let InodeKey(key) = self.engine.inode(&facts.identity(inode));
-        Tag {
+        Ok(Tag {
             // 0 means something else, and one key may as well share its slots with another.
             key: key.max(1),
-            bytewise: inode.is_directory && facts.is_bytewise(inode),
+            names: if inode.is_directory { facts.names(inode)? } else { NameRule::None },
             system: self.system(inode, facts.fsid),
-        }
+        })
     }
 
     fn name(&self, dir: Tag, name: &[u8]) -> Stamp {

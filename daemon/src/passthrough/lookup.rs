@@ -142,7 +142,7 @@ impl Passthrough {
             return self.meet_again(inode, found);
         }
         let observer = self.observer.as_deref();
-        let (tag, pin) = tags::met(observer, found.as_fd(), &identity, &attributes);
+        let (tag, pin) = tags::met(observer, found.as_fd(), &identity, &attributes)?;
         let stamp = self.observe(tag);
         if stamp.is_some() {
             // Once more: which inode it is was not known before the first time.

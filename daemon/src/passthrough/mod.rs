@@ -61,7 +61,7 @@ use rustix::fs::{Mode, OFlags, ResolveFlags};
 pub use config::{CachePolicy, Config, InodeFileHandles, Negotiation};
 pub use error::StartError;
 pub(crate) use mounts::reopen;
-pub use observer::{HostInode, Observer, Pin, Tag};
+pub use observer::{HostInode, NameRule, Observer, Pin, Tag};
 pub use thread::prepare_thread;
 pub(crate) use xattr::is_permission_xattr;
 
@@ -173,7 +173,7 @@ fn open_root(
     let handles = |source| StartError::FileHandles { path: path(), source };
     let mount = mounts.of(fd.as_fd(), &stat).map_err(handles)?;
     let identity = mount.identify(fd.as_fd(), &stat).map_err(examine)?;
-    let kept = tags::met(observer, fd.as_fd(), &identity, &stat);
+    let kept = tags::met(observer, fd.as_fd(), &identity, &stat).map_err(examine)?;
     let descriptor = Descriptor::new(fd, descriptors.take().map_err(examine)?);
     let kind = (stat.file_type(), stat.device());
     Ok(Inode::new(NodeId::ROOT, identity, kind, (mount, kept), Some(descriptor)))

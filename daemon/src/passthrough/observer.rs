@@ -2,6 +2,7 @@
 //! answer. What it vouches by is none of this file system's business.
 
 use std::fmt::Debug;
+use std::io;
 use std::os::fd::BorrowedFd;
 
 use fuse::abi::Stamp;
@@ -11,10 +12,24 @@ use fuse::abi::Stamp;
 pub struct Tag {
     /// Stands for the inode; 0: nothing vouches for it.
     pub key: u64,
-    /// Whether names in this directory are compared byte for byte, so that one name is one name.
-    pub bytewise: bool,
+    /// Of a directory: how its names are compared.
+    pub names: NameRule,
     /// Which of the observer's file systems it lies on; 0: of none.
     pub system: u8,
+}
+
+/// How a directory compares names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NameRule {
+    /// It has none, or nothing vouches for them.
+    #[default]
+    None,
+    /// Byte for byte: one name is one name.
+    Bytewise,
+    /// Without regard to case.
+    Folded,
+    /// The daemon may not find out.
+    Unknown,
 }
 
 /// What an observer wants to be kept for as long as the guest knows an inode.
@@ -38,10 +53,16 @@ pub struct HostInode<'a> {
 /// Vouches for what replies say. The stamps that it hands out travel with the replies.
 pub trait Observer: Debug + Send + Sync {
     /// What to keep with an inode that the guest is told of for the first time.
-    fn meet(&self, inode: &HostInode<'_>) -> (Tag, Option<Pin>);
+    ///
+    /// # Errors
+    /// As for [`Self::tag`].
+    fn meet(&self, inode: &HostInode<'_>) -> io::Result<(Tag, Option<Pin>)>;
 
     /// The tag of an inode that the guest is told nothing of.
-    fn tag(&self, inode: &HostInode<'_>) -> Tag;
+    ///
+    /// # Errors
+    /// It cannot be told whether somebody has to learn of the inode's changes: the operation must fail.
+    fn tag(&self, inode: &HostInode<'_>) -> io::Result<Tag>;
 
     /// About to find out what `name`, an entry of a listing, means in `dir`.
     fn name(&self, dir: Tag, name: &[u8]) -> Stamp;

@@ -16,14 +16,17 @@ use super::{Passthrough, open_beneath};
 pub(super) type Kept = (Tag, Option<Pin>);
 
 /// What to keep with what is open as `fd`, an inode that the guest is about to be told of.
+///
+/// # Errors
+/// The observer's.
 pub(super) fn met(
     observer: Option<&dyn Observer>,
     fd: BorrowedFd<'_>,
     identity: &Identity,
     stat: &Stat,
-) -> Kept {
-    let observer = observer.map(|observer| |inode: &HostInode<'_>| observer.meet(inode));
-    observer.map_or((Tag::default(), None), |meet| show(fd, identity, stat, meet))
+) -> io::Result<Kept> {
+    let Some(observer) = observer else { return Ok(Kept::default()) };
+    show(fd, identity, stat, |inode| observer.meet(inode))
 }
 
 /// The tag of what is open as `fd`, for an inode that the guest does not know.
@@ -32,23 +35,23 @@ fn of(
     fd: BorrowedFd<'_>,
     identity: &Identity,
     stat: &Stat,
-) -> Tag {
-    let observer = observer.map(|observer| |inode: &HostInode<'_>| observer.tag(inode));
-    observer.map_or(Tag::default(), |tag| show(fd, identity, stat, tag))
+) -> io::Result<Tag> {
+    let Some(observer) = observer else { return Ok(Tag::default()) };
+    show(fd, identity, stat, |inode| observer.tag(inode))
 }
 
 fn show<T>(
     fd: BorrowedFd<'_>,
     identity: &Identity,
     stat: &Stat,
-    look: impl FnOnce(&HostInode<'_>) -> T,
-) -> T {
+    look: impl FnOnce(&HostInode<'_>) -> io::Result<T>,
+) -> io::Result<T> {
     // How *this* daemon remembers its inodes must make no difference to what the host calls them.
     let own;
     let handle = match &identity.name {
         Name::Handle(handle) => Some(handle),
         Name::Number { .. } => {
-            own = FileHandle::of(fd, c"").ok().flatten();
+            own = FileHandle::of(fd, c"")?;
             own.as_ref()
         }
     };
@@ -70,6 +73,16 @@ impl Passthrough {
         self.inode(node).map(|inode| inode.tag)
     }
 
+    /// The tag that an inode which the guest knows would be given now.
+    ///
+    /// # Errors
+    /// As for [`Self::tag`]; the observer's.
+    pub fn tag_again(&self, node: NodeId) -> io::Result<Tag> {
+        let inode = self.inode(node)?;
+        let fd = self.path_fd(node)?;
+        of(self.observer.as_deref(), fd.as_fd(), &inode.identity, &stat(&fd)?)
+    }
+
     /// The tag of what `name` means in `parent` at this moment; none where it means nothing. Counts no lookup.
     ///
     /// # Errors
@@ -86,7 +99,7 @@ impl Passthrough {
         let identity = mount.identify(fd.as_fd(), &stat)?;
         Ok(Some(match self.inodes.find(&identity) {
             Some(known) => known.tag,
-            None => of(self.observer.as_deref(), fd.as_fd(), &identity, &stat),
+            None => of(self.observer.as_deref(), fd.as_fd(), &identity, &stat)?,
         }))
     }
 }

@@ -1,6 +1,7 @@
 //! Daemons that share a table, without VMs: what a guest of one holds, after another has changed something.
 
 mod changes;
+mod doubt;
 mod kit;
 mod replies;
 mod session;

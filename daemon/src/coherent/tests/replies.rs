@@ -1,12 +1,14 @@
 //! What replies are stamped with.
 
 use std::fs;
+use std::mem::offset_of;
 
+use coherence::Snapshot;
 use fuse::abi::{OpenReplyFlags, Stamp};
 use fuse::dirs::DirPlusBuffer;
 use fuse::filesystem::{Make, Open, SetAttr};
 use fuse::{FileSystem, NodeId};
-use zerocopy::FromBytes;
+use zerocopy::{FromBytes, IntoBytes};
 
 use super::kit::{House, ROOT};
 
@@ -128,4 +130,28 @@ fn two_daemons_know_an_inode_by_the_same_slots() {
             [&by_handle, &by_descriptor].map(|g| g.lookup(NodeId::ROOT, name).unwrap().stamp);
         assert_eq!(stamps[0].slots, stamps[1].slots, "{name}");
     }
+}
+
+#[test]
+fn a_stamp_in_a_reply_is_the_stamp_of_the_table_s_layout() {
+    let places = [Stamp::ENTRY, Stamp::PERM, Stamp::ATTR, Stamp::DATA];
+    let mut in_reply = Stamp::default();
+    for (place, number) in places.into_iter().zip(1..) {
+        in_reply.slots[place] = 0x1122_3300 + number;
+        in_reply.words[place] = 0x1122_3344_5566_7700 + u64::from(number);
+    }
+    let snapshot =
+        |place: usize| Snapshot { slot: in_reply.slots[place], word: in_reply.words[place] };
+    let of_the_table = coherence::Stamp {
+        entry: snapshot(Stamp::ENTRY),
+        perm: snapshot(Stamp::PERM),
+        attr: snapshot(Stamp::ATTR),
+        data: snapshot(Stamp::DATA),
+    };
+    assert_eq!(in_reply.as_bytes(), of_the_table.encode());
+    assert_eq!(coherence::Stamp::decode(&of_the_table.encode()), of_the_table);
+    assert_eq!(
+        (offset_of!(Stamp, slots), offset_of!(Stamp, words), size_of::<Stamp>()),
+        (0, 16, of_the_table.encode().len())
+    );
 }

@@ -17,6 +17,7 @@ mod lookups;
 mod mappings;
 mod million;
 mod names;
+mod observers;
 mod readonly;
 mod share;
 mod start;
