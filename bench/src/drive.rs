@@ -30,21 +30,19 @@ pub(crate) struct Load {
     pub(crate) elapsed: Duration,
 }
 
-/// Runs `lanes`, one a slot and a list a queue, for `time`; every operation that was begun is finished.
+/// A queue, and a lane for each slot of it that is to be busy.
+pub(crate) type Work<'q> = (&'q mut Queue, Vec<Box<dyn Lane>>);
+
+/// Keeps queues busy for `time`; every operation that was begun is finished.
 ///
 /// # Errors
 /// An answer that the job did not expect.
-pub(crate) fn run(
-    queues: &mut [Queue],
-    lanes: Vec<Vec<Box<dyn Lane>>>,
-    time: Duration,
-) -> Result<Load> {
+pub(crate) fn run(work: Vec<Work<'_>>, time: Duration) -> Result<Load> {
     let begun = Instant::now();
     let until = begun + time;
     let parts: Vec<Result<Latencies>> = thread::scope(|scope| {
-        let threads: Vec<_> = queues
-            .iter_mut()
-            .zip(lanes)
+        let threads: Vec<_> = work
+            .into_iter()
             .map(|(queue, lanes)| scope.spawn(move || Driver::new(queue, lanes, until)?.run()))
             .collect();
         threads

@@ -17,10 +17,13 @@ use clap::Parser;
   cargo xtask bench daemon                              samepaged against virtiofsd, every job, depth 1
   cargo xtask bench daemon --jobs lookup,getattr --depths 1,16 --queues 1,2
   cargo xtask bench daemon --against 'virtiofsd --thread-pool-size 4'
+  cargo xtask bench daemon --daemon coherent --against samepaged     what coherence costs
+  cargo xtask bench daemon --daemon coherent --against samepaged --front-ends 16 --depths 4
   cargo xtask bench daemon --daemon 'target/release/samepaged' --against '/tmp/old/samepaged'"
 )]
 pub(crate) struct Options {
-    /// The daemon to measure: samepaged, virtiofsd, or a command line
+    /// The daemon to measure: samepaged, coherent (samepaged on a version table, with guests that ask for stamps),
+    /// virtiofsd, each with more arguments or none; or a command line
     #[arg(long, value_name = "PROGRAM ARGS", default_value = "samepaged")]
     pub(crate) daemon: OsString,
     /// The daemon to hold it against
@@ -35,6 +38,9 @@ pub(crate) struct Options {
     /// Request queues, each driven by a thread; a daemon with fewer is left out
     #[arg(long, value_delimiter = ',', default_values_t = [1])]
     pub(crate) queues: Vec<usize>,
+    /// Front ends, each with a daemon of its own on the one directory; depths and queues are each one's
+    #[arg(long, value_delimiter = ',', default_values_t = [1])]
+    pub(crate) front_ends: Vec<usize>,
     /// Rounds; each loads both daemons once
     #[arg(long, default_value_t = 5)]
     pub(crate) rounds: usize,

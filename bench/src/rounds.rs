@@ -9,12 +9,13 @@ use crate::floor;
 use crate::jobs::{self, Fixture, Job, Lanes};
 use crate::options::Options;
 use crate::report;
-use crate::subject::{Sample, Subject};
+use crate::subject::{Sample, Size, Subject};
 
 /// A job at a depth, with so many queues: what both daemons came to, round by round.
 #[derive(Debug, Serialize)]
 pub(crate) struct Row {
     pub(crate) job: &'static str,
+    pub(crate) front_ends: usize,
     pub(crate) queues: usize,
     pub(crate) depth: usize,
     /// Ours.
@@ -56,8 +57,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         peak_kib: [0; 2],
         rows: Vec::new(),
     };
-    for &queues in &options.queues {
-        with_queues(options, &jobs, &fixture, queues, &mut results)?;
+    for &guests in &options.front_ends {
+        for &queues in &options.queues {
+            of_size(options, &jobs, &fixture, (guests, queues), &mut results)?;
+        }
     }
     results.load[1] = load_average();
     report::write(&results, &options.out)
@@ -67,22 +70,22 @@ fn is_wanted(options: &Options, job: &Job) -> bool {
     options.jobs.is_empty() || options.jobs.iter().any(|name| job.name.contains(name.as_str()))
 }
 
-fn with_queues(
+fn of_size(
     options: &Options,
     jobs: &[Job],
     fixture: &Fixture,
-    queues: usize,
+    (guests, queues): (usize, usize),
     results: &mut Results,
 ) -> Result<()> {
     let depth = options.depths.iter().copied().max().unwrap_or(1);
-    let size = (queues, depth.div_ceil(queues));
+    let size = Size { guests, queues, depth: depth.div_ceil(queues) };
     let mut ours = Subject::start(&options.daemon, fixture, 0, size, &options.cache)?;
     let mut theirs = match Subject::start(&options.against, fixture, 1, size, &options.cache) {
         Ok(subject) => subject,
         Err(error) if queues > 1 => {
             // virtiofsd has one request queue: its best with one is what there is to compare with.
             println!("{error:#}; it is driven over one queue");
-            let size = (1, depth);
+            let size = Size { guests, queues: 1, depth };
             Subject::start(&options.against, fixture, 1, size, &options.cache)?
         }
         Err(error) => return Err(error),
@@ -93,7 +96,7 @@ fn with_queues(
         ensure!(answers[0] == answers[1], "{}: the daemons answer differently", job.name);
         for &depth in &options.depths {
             let mut row = row(options, job, depth, &mut ours, &mut theirs, &lanes)?;
-            row.queues = queues;
+            (row.front_ends, row.queues) = (guests, queues);
             row.floor = floor::of(job.name, fixture)?;
             report::line(&row);
             results.rows.push(row);
@@ -111,11 +114,18 @@ fn row(
     depth: usize,
     ours: &mut Subject,
     theirs: &mut Subject,
-    lanes: &[Lanes; 2],
+    lanes: &[Vec<Lanes>; 2],
 ) -> Result<Row> {
     let time = Duration::from_millis(options.time);
-    let mut row =
-        Row { job: job.name, queues: 1, depth, ours: Vec::new(), theirs: Vec::new(), floor: None };
+    let mut row = Row {
+        job: job.name,
+        front_ends: 1,
+        queues: 1,
+        depth,
+        ours: Vec::new(),
+        theirs: Vec::new(),
+        floor: None,
+    };
     for _ in 0..options.rounds {
         row.ours.push(ours.load(&lanes[0], depth, time)?);
         row.theirs.push(theirs.load(&lanes[1], depth, time)?);

@@ -1,7 +1,9 @@
 //! The guest's kernel: mounts, and asks one thing at a time. What is measured goes through [`crate::drive`].
 
 use anyhow::{Context, Result, ensure};
-use fuse::abi::{EntryOut, InitFlags, InitIn, InitOut, MAJOR, MINOR, Opcode, OpenIn, OpenOut};
+use fuse::abi::{
+    EntryOut, InitFlags, InitIn, InitOut, MAJOR, MINOR, Opcode, OpenIn, OpenOut, Stamp,
+};
 use samepage_tests::framework::daemon::Daemon;
 
 use crate::vhost::{Connection, Queue};
@@ -14,23 +16,35 @@ pub(crate) const ROOM: usize = (1 << 20) + 4096;
 /// A guest that has mounted.
 pub(crate) struct Session {
     pub(crate) connection: Connection,
+    /// Replies are stamped.
+    stamped: bool,
     request: Request,
     reply: Vec<u8>,
 }
 
 impl Session {
-    /// Connects and mounts.
+    /// Connects and mounts; with a table, as a guest that looks at it.
     ///
     /// # Errors
-    /// The daemon refuses.
-    pub(crate) fn mount(daemon: &Daemon, queues: usize, depth: usize) -> Result<Self> {
+    /// The daemon refuses, or does not feed this table.
+    pub(crate) fn mount(
+        daemon: &Daemon,
+        (queues, depth): (usize, usize),
+        table: Option<[u8; 16]>,
+    ) -> Result<Self> {
         let connection = Connection::open(daemon.socket(), queues, depth, ROOM)?;
-        let mut session = Self { connection, request: Request::default(), reply: Vec::new() };
-        session.init()?;
+        let (request, reply) = (Request::default(), Vec::new());
+        let mut session = Self { connection, stamped: table.is_some(), request, reply };
+        session.init(table)?;
         Ok(session)
     }
 
-    fn init(&mut self) -> Result<()> {
+    /// Bytes that stand before the name's record in each entry of READDIRPLUS.
+    pub(crate) fn plus(&self) -> usize {
+        size_of::<EntryOut>() + if self.stamped { size_of::<Stamp>() } else { 0 }
+    }
+
+    fn init(&mut self, table: Option<[u8; 16]>) -> Result<()> {
         // What no job uses, and what changes how creations are laid out, is left out.
         let flags = InitFlags::all() - InitFlags::SECURITY_CTX - InitFlags::CREATE_SUPP_GROUP;
         let init = InitIn {
@@ -40,11 +54,14 @@ impl Session {
             flags: flags.bits() as u32,
             flags2: (flags.bits() >> 32) as u32,
             unused: [0; 7],
-            table_id: [0; 16],
+            table_id: table.unwrap_or_default(),
         };
         self.request.begin(Opcode::Init, 0, 0).with(&init).end();
         let out: InitOut = wire::take(wire::expect(self.ask(4096)?)?)?;
         ensure!(out.major == MAJOR && out.max_write >= 1 << 20, "INIT: {out:?}");
+        let taken = InitFlags::from_bits_retain(u64::from(out.flags2) << 32);
+        let stamped = taken.contains(InitFlags::VERSION_TABLE);
+        ensure!(stamped == self.stamped, "the daemon and its guest are not on one version table");
         Ok(())
     }
 

@@ -1,9 +1,12 @@
 //! A daemon under load.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use coherence::View;
 use samepage_tests::framework::daemon::{Daemon, Program, Spec};
 use serde::Serialize;
 
@@ -16,12 +19,27 @@ use crate::wire::{self, Request};
 /// Places in each queue.
 const MOST_DEPTH: usize = 64;
 
-/// A daemon, and a guest that has mounted.
+/// What is under load: guests that have mounted, each with a daemon of its own.
 pub(crate) struct Subject {
     pub(crate) name: String,
+    guests: Vec<Guest>,
+}
+
+struct Guest {
     session: Session,
     pid: u32,
     _daemon: Daemon,
+}
+
+/// How many of what.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Size {
+    /// Guests, each with a daemon.
+    pub(crate) guests: usize,
+    /// Request queues of each.
+    pub(crate) queues: usize,
+    /// Places in each queue.
+    pub(crate) depth: usize,
 }
 
 /// What one load came to.
@@ -40,78 +58,78 @@ pub(crate) struct Sample {
 }
 
 impl Subject {
-    /// Starts a daemon and mounts.
+    /// Starts the daemons and mounts.
     ///
     /// # Errors
-    /// It cannot be started, or has not so many queues.
+    /// They cannot be started, or have not so many queues.
     pub(crate) fn start(
-        command: &OsString,
+        command: &OsStr,
         fixture: &Fixture,
         number: usize,
-        (queues, depth): (usize, usize),
+        size: Size,
         cache: &str,
     ) -> Result<Self> {
-        let program = Program::parse(command)?;
-        // All that both have: extended attributes; nothing that costs time and protects nobody here.
-        let mut arguments: Vec<OsString> = vec!["--xattr".into()];
-        if program != Program::Samepaged {
-            arguments.extend(["--sandbox", "none", "--seccomp", "none"].map(Into::into));
-        }
-        let spec = Spec {
-            program,
-            share: fixture.share(),
-            tag: "bench".into(),
-            cache: Some(cache.into()),
-            arguments,
-            table: None,
-            environment: Vec::new(),
-            echo: false,
-        };
         let name = command.to_string_lossy().into_owned();
-        let (socket, log) = (format!("{number}.sock"), format!("{number}.log"));
-        let mut daemon =
-            Daemon::start(&name, &spec, &fixture.beside(&socket), &fixture.beside(&log))?;
-        let pid = daemon.process().pid();
-        let session =
-            Session::mount(&daemon, queues, depth.min(MOST_DEPTH)).with_context(|| name.clone())?;
-        Ok(Self { name, session, pid, _daemon: daemon })
+        let wanted = Wanted::parse(command)?;
+        let table = wanted.coherent.then(|| fixture.beside(&format!("{number}.table")));
+        let start = |guest| {
+            wanted.start(
+                &name,
+                fixture,
+                &format!("{number}-{guest}"),
+                size,
+                (cache, table.as_deref()),
+            )
+        };
+        let guests = (0..size.guests).map(start).collect::<Result<_>>()?;
+        Ok(Self { name, guests })
     }
 
+    /// What makes each guest's lanes.
+    ///
     /// # Errors
     /// What the job needs is not there.
-    pub(crate) fn prepare(&mut self, job: &Job) -> Result<Lanes> {
-        job.prepare(&mut self.session).with_context(|| format!("{}: {}", self.name, job.name))
+    pub(crate) fn prepare(&mut self, job: &Job) -> Result<Vec<Lanes>> {
+        let context = || format!("{}: {}", self.name, job.name);
+        self.guests
+            .iter_mut()
+            .map(|guest| job.prepare(&mut guest.session).with_context(context))
+            .collect()
     }
 
-    /// What the daemon answers to two operations of a job, as far as daemons must agree.
+    /// What the first daemon answers to two operations of a job, as far as daemons must agree.
     ///
     /// # Errors
     /// An answer that the job did not expect.
-    pub(crate) fn answers(&mut self, lanes: &Lanes) -> Result<Vec<u8>> {
+    pub(crate) fn answers(&mut self, lanes: &[Lanes]) -> Result<Vec<u8>> {
         let (mut request, mut reply, mut all) = (Request::default(), Vec::new(), Vec::new());
-        let queue = &mut self.session.connection.queues[0];
+        let (Some(guest), Some(lanes)) = (self.guests.first_mut(), lanes.first()) else {
+            bail!("no guests");
+        };
+        let plus = guest.session.plus();
+        let queue = &mut guest.session.connection.queues[0];
         let mut lane: Box<dyn Lane> = lanes(0);
         for _ in 0..2 {
             let mut room = lane.next(None, &mut request)?;
             while let Some(bytes) = room {
                 session::ask(queue, &request, bytes.min(ROOM), &mut reply)?;
                 let answer = wire::answer(&reply)?;
-                all.extend(wire::essence(request.opcode(), answer)?);
+                all.extend(wire::essence(request.opcode(), answer, plus)?);
                 room = lane.next(Some(answer), &mut request)?;
             }
         }
         Ok(all)
     }
 
-    /// Loads the daemon with `depth` operations in flight for `time`, after a quarter of that to warm up.
+    /// Loads all daemons, each with `depth` operations in flight, for `time`, after a quarter of that to warm up.
     ///
     /// # Errors
     /// An answer that the job did not expect.
-    pub(crate) fn load(&mut self, lanes: &Lanes, depth: usize, time: Duration) -> Result<Sample> {
+    pub(crate) fn load(&mut self, lanes: &[Lanes], depth: usize, time: Duration) -> Result<Sample> {
         self.run(lanes, depth, time / 4)?;
-        let before = Cost::of(self.pid)?;
+        let before = self.cost()?;
         let load = self.run(lanes, depth, time)?;
-        let cost = Cost::of(self.pid)?.since(before);
+        let cost = self.cost()?.since(before);
         let operations = load.latencies.len() as f64;
         let microseconds = |quantile| load.latencies.value_at_quantile(quantile) as f64 / 1e3;
         Ok(Sample {
@@ -124,21 +142,87 @@ impl Subject {
         })
     }
 
-    fn run(&mut self, lanes: &Lanes, depth: usize, time: Duration) -> Result<drive::Load> {
-        let queues = &mut self.session.connection.queues;
-        let count = queues.len();
-        // Dealt out like cards.
-        let dealt = (0..count)
-            .map(|queue| (queue..depth).step_by(count).map(lanes).collect::<Vec<_>>())
-            .collect();
-        drive::run(queues, dealt, time).with_context(|| self.name.clone())
+    fn run(&mut self, lanes: &[Lanes], depth: usize, time: Duration) -> Result<drive::Load> {
+        let mut work = Vec::new();
+        for (number, (guest, lanes)) in self.guests.iter_mut().zip(lanes).enumerate() {
+            let queues = &mut guest.session.connection.queues;
+            let count = queues.len();
+            for (at, queue) in queues.iter_mut().enumerate() {
+                // Dealt out like cards; and no two guests have one of the same number.
+                let dealt = (at..depth).step_by(count).map(|lane| lanes(number * depth + lane));
+                work.push((queue, dealt.collect()));
+            }
+        }
+        drive::run(work, time).with_context(|| self.name.clone())
     }
 
-    /// The most memory, in KiB, that it ever had.
+    fn cost(&self) -> Result<Cost> {
+        self.guests.iter().try_fold(Cost::default(), |sum, guest| Ok(sum.and(Cost::of(guest.pid)?)))
+    }
+
+    /// The most memory, in KiB, that the daemons ever had.
     ///
     /// # Errors
-    /// It has ended.
+    /// One has ended.
     pub(crate) fn peak_kib(&self) -> Result<u64> {
-        peak_kib(self.pid)
+        self.guests.iter().map(|guest| peak_kib(guest.pid)).sum()
+    }
+}
+
+/// What a command asks for.
+struct Wanted {
+    program: Program,
+    arguments: Vec<OsString>,
+    /// On a version table, with guests that look at it.
+    coherent: bool,
+}
+
+impl Wanted {
+    fn parse(command: &OsStr) -> Result<Self> {
+        let words = shlex::bytes::split(command.as_bytes()).unwrap_or_default();
+        let (first, rest) =
+            words.split_first().map_or((&[][..], &[][..]), |(first, rest)| (&first[..], rest));
+        let (program, known) = match first {
+            b"coherent" | b"samepaged" => (Program::Samepaged, true),
+            b"virtiofsd" => (Program::Virtiofsd, true),
+            _ => (Program::parse(command)?, false),
+        };
+        // All that both have: extended attributes; nothing that costs time and protects nobody here.
+        let mut arguments: Vec<OsString> = vec!["--xattr".into()];
+        if program != Program::Samepaged {
+            arguments.extend(["--sandbox", "none", "--seccomp", "none"].map(Into::into));
+        }
+        if known {
+            arguments.extend(rest.iter().cloned().map(OsString::from_vec));
+        }
+        Ok(Self { program, arguments, coherent: first == b"coherent" })
+    }
+
+    fn start(
+        &self,
+        name: &str,
+        fixture: &Fixture,
+        number: &str,
+        size: Size,
+        (cache, table): (&str, Option<&Path>),
+    ) -> Result<Guest> {
+        let spec = Spec {
+            program: self.program.clone(),
+            share: fixture.share(),
+            tag: "bench".into(),
+            cache: Some(cache.into()),
+            arguments: self.arguments.clone(),
+            table: table.map(Path::to_owned),
+            environment: Vec::new(),
+            echo: false,
+        };
+        let (socket, log) = (format!("{number}.sock"), format!("{number}.log"));
+        let mut daemon =
+            Daemon::start(name, &spec, &fixture.beside(&socket), &fixture.beside(&log))?;
+        let pid = daemon.process().pid();
+        let id = table.map(View::open).transpose()?.map(|view| view.header().id);
+        let session = Session::mount(&daemon, (size.queues, size.depth.min(MOST_DEPTH)), id)
+            .with_context(|| name.to_owned())?;
+        Ok(Guest { session, pid, _daemon: daemon })
     }
 }

@@ -1,7 +1,7 @@
 //! Requests and replies as bytes.
 
 use anyhow::{Context, Result, ensure};
-use fuse::abi::{Attr, AttrOut, Dirent, EntryOut, InHeader, Opcode, OutHeader};
+use fuse::abi::{Attr, AttrOut, Dirent, EntryOut, InHeader, Opcode, OutHeader, WriteOut};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// A request under construction; its memory is used again and again.
@@ -70,6 +70,9 @@ impl Request {
     }
 }
 
+/// No such file.
+pub(crate) const ENOENT: i32 = 2;
+
 /// A reply's body, or its errno.
 pub(crate) type Answer<'a> = Result<&'a [u8], i32>;
 
@@ -88,21 +91,28 @@ pub(crate) fn take<T: FromBytes + KnownLayout + Immutable>(body: &[u8]) -> Resul
 }
 
 /// What two daemons must agree on in an answer to a request of kind `opcode`: not numbers that each gives out itself,
-/// nor times.
-pub(crate) fn essence(opcode: Option<Opcode>, answer: Answer<'_>) -> Result<Vec<u8>> {
+/// nor times, nor stamps. `plus`: see [`crate::session::Session::plus`].
+pub(crate) fn essence(opcode: Option<Opcode>, answer: Answer<'_>, plus: usize) -> Result<Vec<u8>> {
     use Opcode as Op;
     let body = match answer {
         Ok(body) => body,
         Err(errno) => return Ok(format!("error {errno};").into_bytes()),
     };
     Ok(match opcode {
+        Some(Op::Lookup) if is_negative(body)? => return essence(opcode, Err(ENOENT), plus),
         Some(Op::Lookup | Op::Create | Op::Mkdir) => attributes(&take::<EntryOut>(body)?.attr),
         Some(Op::Getattr) => attributes(&take::<AttrOut>(body)?.attr),
         Some(Op::Readdir) => names(body, 0)?,
-        Some(Op::Readdirplus) => names(body, size_of::<EntryOut>())?,
-        Some(Op::Open | Op::Opendir) => Vec::new(),
+        Some(Op::Readdirplus) => names(body, plus)?,
+        Some(Op::Open | Op::Opendir | Op::Rename) => Vec::new(),
+        Some(Op::Write) => body.get(..size_of::<WriteOut>()).context("a reply too short")?.to_vec(),
         _ => body.to_vec(),
     })
+}
+
+/// Whether the answer to a LOOKUP says that there is no such name.
+pub(crate) fn is_negative(body: &[u8]) -> Result<bool> {
+    Ok(take::<EntryOut>(body)?.nodeid == 0)
 }
 
 fn attributes(attr: &Attr) -> Vec<u8> {

@@ -1,7 +1,7 @@
 //! A whole directory: OPENDIR, READDIR or READDIRPLUS to the end, RELEASEDIR.
 
 use anyhow::Result;
-use fuse::abi::{EntryOut, Opcode, OpenIn, OpenOut, OutHeader, ReadIn, ReleaseIn};
+use fuse::abi::{Opcode, OpenIn, OpenOut, OutHeader, ReadIn, ReleaseIn};
 
 use super::{Lane, Lanes};
 use crate::session::Session;
@@ -13,7 +13,8 @@ const PORTION: u32 = 128 << 10;
 
 struct Listing {
     node: u64,
-    plus: bool,
+    /// Bytes before each name's record; none: plain READDIR.
+    plus: Option<usize>,
     fh: u64,
     offset: u64,
     at: Opcode,
@@ -21,7 +22,7 @@ struct Listing {
 
 impl Listing {
     fn read(&mut self, request: &mut Request) -> usize {
-        self.at = if self.plus { Opcode::Readdirplus } else { Opcode::Readdir };
+        self.at = if self.plus.is_some() { Opcode::Readdirplus } else { Opcode::Readdir };
         let read = ReadIn { fh: self.fh, offset: self.offset, size: PORTION, ..ReadIn::default() };
         request.begin(self.at, self.node, 0).with(&read).end();
         size_of::<OutHeader>() + PORTION as usize
@@ -44,8 +45,7 @@ impl Lane for Listing {
             }
             Opcode::Releasedir => Ok(None),
             _ => {
-                let ahead = if self.plus { size_of::<EntryOut>() } else { 0 };
-                if let Some(offset) = wire::listing_goes_on(body, ahead)? {
+                if let Some(offset) = wire::listing_goes_on(body, self.plus.unwrap_or(0))? {
                     self.offset = offset;
                     return Ok(Some(self.read(request)));
                 }
@@ -64,5 +64,6 @@ impl Lane for Listing {
 
 pub(super) fn job(session: &mut Session, directory: &str, plus: bool) -> Result<Lanes> {
     let node = session.node(directory)?;
+    let plus = plus.then(|| session.plus());
     Ok(Box::new(move |_| Box::new(Listing { node, plus, fh: 0, offset: 0, at: Opcode::Opendir })))
 }

@@ -5,7 +5,7 @@ use fuse::abi::{EntryOut, GetattrIn, GetxattrIn, Opcode, OutHeader};
 
 use super::{Lane, Lanes, XATTR, small};
 use crate::session::{ROOT_NODE, Session};
-use crate::wire::{Answer, Request};
+use crate::wire::{self, Answer, ENOENT, Request};
 
 /// Writes one request, a different one each time, and returns the room for its reply.
 type Make = Box<dyn FnMut(&mut Request) -> usize + Send>;
@@ -32,7 +32,12 @@ impl Single {
 impl Lane for Single {
     fn next(&mut self, answer: Option<Answer<'_>>, request: &mut Request) -> Result<Option<usize>> {
         let Some(answer) = answer else { return Ok(Some((self.make)(request))) };
-        let errno = answer.err().unwrap_or(0);
+        let errno = match answer {
+            Err(errno) => errno,
+            // That there is no such name, in a form that a guest may cache.
+            Ok(body) if self.errno == ENOENT && wire::is_negative(body)? => ENOENT,
+            Ok(_) => 0,
+        };
         ensure!(errno == self.errno, "answered with errno {errno}, not {}", self.errno);
         Ok(None)
     }
@@ -43,7 +48,6 @@ impl Lane for Single {
 }
 
 const ENTRY_ROOM: usize = size_of::<OutHeader>() + size_of::<EntryOut>();
-const ENOENT: i32 = 2;
 const ENOSYS: i32 = 38;
 
 /// POLL, which daemons do not know, asks nothing of the file system.

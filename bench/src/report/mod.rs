@@ -16,15 +16,16 @@ pub(crate) fn line(row: &Row) {
     static HEAD: std::sync::Once = std::sync::Once::new();
     HEAD.call_once(|| {
         println!(
-            "{:<20} {:>2} {:>3} | {:>9} {:>8} {:>8} {:>8} {:>7} {:>6} | {:>9} {:>8} {:>7} {:>6} | {:>18} {:>18} {:>18} | {:>8}",
-            "job", "q", "d", "ops/s", "p50 µs", "p99", "p99.9", "cpu µs", "switch", "its ops/s", "p50 µs", "cpu µs",
+            "{:<20} {:>2} {:>2} {:>3} | {:>9} {:>8} {:>8} {:>8} {:>7} {:>6} | {:>9} {:>8} {:>7} {:>6} | {:>18} {:>18} {:>18} | {:>8}",
+            "job", "n", "q", "d", "ops/s", "p50 µs", "p99", "p99.9", "cpu µs", "switch", "its ops/s", "p50 µs", "cpu µs",
             "switch", "rate ratio", "p50 ratio", "cpu ratio", "floor µs"
         );
     });
     let (ours, theirs) = (&row.ours, &row.theirs);
     println!(
-        "{:<20} {:>2} {:>3} | {:>9.0} {:>8.1} {:>8.1} {:>8.1} {:>7.2} {:>6.2} | {:>9.0} {:>8.1} {:>7.2} {:>6.2} | {:>18} {:>18} {:>18} | {:>8}",
+        "{:<20} {:>2} {:>2} {:>3} | {:>9.0} {:>8.1} {:>8.1} {:>8.1} {:>7.2} {:>6.2} | {:>9.0} {:>8.1} {:>7.2} {:>6.2} | {:>18} {:>18} {:>18} | {:>8}",
         row.job,
+        row.front_ends,
         row.queues,
         row.depth,
         median(ours, |sample| sample.rate),
@@ -54,7 +55,10 @@ pub(crate) fn write(results: &Results, directory: &Path) -> Result<()> {
     let json = serde_json::to_string_pretty(results)?;
     fs::write(directory.join("bench.json"), json).with_context(problem)?;
     let figure = |of: fn(&crate::subject::Sample) -> f64| -> Vec<(String, Spread)> {
-        let name = |row: &Row| format!("{} q{} d{}", row.job, row.queues, row.depth);
+        let name = |row: &Row| {
+            let Row { job, front_ends, queues, depth, .. } = row;
+            format!("{job} n{front_ends} q{queues} d{depth}")
+        };
         results.rows.iter().map(|row| (name(row), ratio(row, of))).collect()
     };
     let title = format!("{} : {}, cache={}", results.ours, results.theirs, results.cache);

@@ -50,6 +50,7 @@ mod tests {
     fn ratios_are_taken_within_a_round() {
         let row = Row {
             job: "job",
+            front_ends: 1,
             queues: 1,
             depth: 1,
             // A machine that becomes ten times slower changes nothing.

@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::atomic::{Ordering, fence};
 
 use anyhow::{Result, ensure};
-use fuse::abi::OutHeader;
+use fuse::abi::{OutHeader, Stamp};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use virtio_bindings::bindings::virtio_ring::{
     VRING_DESC_F_INDIRECT, VRING_DESC_F_NEXT, VRING_DESC_F_WRITE,
@@ -94,7 +94,7 @@ impl Queue {
     }
 
     /// Puts `request`, whose first `header` bytes are its headers, into the available ring, with room for a reply of
-    /// `reply` bytes; 0: it has none. [`Self::kick`] tells the device.
+    /// `reply` bytes and a stamp; 0: it has none. [`Self::kick_if_wanted`] tells the device.
     pub(crate) fn submit(
         &mut self,
         slot: usize,
@@ -102,6 +102,7 @@ impl Queue {
         header: usize,
         reply: usize,
     ) -> Result<()> {
+        let reply = if reply > 0 { reply + size_of::<Stamp>() } else { 0 };
         ensure!(
             request.len().max(reply) <= self.room,
             "a request or reply of more than {}",
