@@ -20,6 +20,13 @@ const RETRY: Duration = Duration::from_millis(500);
 /// Batches after which the thread looks whether there is anything else to do.
 const BATCHES: u32 = 64;
 
+/// How long the thread leaves events alone after some that told it nothing new: changes that a daemon of this table has
+/// announced come back as events, one for each, and waking up for each would cost more than the change. A change made on
+/// the host that comes right behind them is heard of so much later. Twice as long each time, as long as there is no news.
+const NAP: Duration = Duration::from_micros(200);
+/// The longest nap.
+const LONGEST_NAP: Duration = Duration::from_millis(1);
+
 /// Everything that the thread owns.
 pub(super) struct Loop {
     engine: Arc<Engine>,
@@ -34,6 +41,17 @@ pub(super) struct Loop {
 struct Woken {
     stop: bool,
     mounts: bool,
+}
+
+/// What a batch of events told.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// There were none.
+    Nothing,
+    /// Of changes that no stamp of this daemon's outlived: its own, another daemon's, or to what no guest knows.
+    Known,
+    /// Something had to be moved.
+    News,
 }
 
 impl Loop {
@@ -67,6 +85,7 @@ impl Loop {
     fn watch(&mut self) -> io::Result<()> {
         let source = self.shared.source.read().clone();
         let Some(source) = source else { return Ok(()) };
+        let mut nap = NAP;
         loop {
             let woken = self.wait(&*source)?;
             if woken.stop {
@@ -76,33 +95,47 @@ impl Loop {
                 tracing::info!("a mount has come or gone below the shared directory");
                 self.sweep();
             }
+            let mut news = Turn::Nothing;
             for _ in 0..BATCHES {
-                if !self.turn(&*source)? {
-                    break;
+                match self.turn(&*source)? {
+                    Turn::Nothing => break,
+                    turn => news = turn,
                 }
+            }
+            if news == Turn::Known {
+                if self.stopped_within(nap) {
+                    return Ok(());
+                }
+                nap = LONGEST_NAP.min(2 * nap);
+            } else {
+                nap = NAP;
             }
         }
     }
 
     /// One batch of events, one pass.
-    fn turn(&self, source: &dyn ChangeSource) -> io::Result<bool> {
+    fn turn(&self, source: &dyn ChangeSource) -> io::Result<Turn> {
         let mut batch = Batch::new(self.engine.placement());
         let any = source.read(&mut batch)?;
         if !any {
-            return Ok(false);
+            return Ok(Turn::Nothing);
         }
+        let mut turn = Turn::News;
         if let Some(why) = batch.why_lost() {
             tracing::warn!("{why}: nothing that is cached counts any longer");
             self.sweep();
         } else {
             let moved = self.engine.end_stamps(batch.slots());
             Counters::add(&self.shared.counters.moved, moved);
+            if moved == 0 {
+                turn = Turn::Known;
+            }
         }
         let (events, own) = batch.counts();
         Counters::add(&self.shared.counters.own_events, own);
         // Last: who has seen the count sees what came of the events.
         Counters::add(&self.shared.counters.events, events);
-        Ok(true)
+        Ok(turn)
     }
 
     fn sweep(&self) {
