@@ -12,6 +12,7 @@ use rustix::fs::{AtFlags, OFlags};
 
 use super::credentials::{Checks, Credentials, Umask};
 use super::descriptors::Descriptor;
+use super::handles::OpenFile;
 use super::inode::Inode;
 use super::lookup::Found;
 use super::stat::{FileType, stat};
@@ -107,7 +108,8 @@ impl Passthrough {
     ) -> io::Result<(Entry, Opened)> {
         let entry = self.entry(parent, Found::File(file.as_fd()))?;
         let flags = self.host_flags(create.flags);
-        Ok((entry, self.opened(NodeId(entry.nodeid), file, flags)))
+        let file = OpenFile::file(NodeId(entry.nodeid), file);
+        Ok((entry, self.opened(file, flags)))
     }
 
     /// The name turned up after the guest had seen that it is missing. Its kernel takes the file for new and checks no

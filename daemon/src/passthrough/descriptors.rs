@@ -73,6 +73,7 @@ impl AsFd for Descriptor {
 /// The budget and the cache.
 #[derive(Debug)]
 pub(super) struct Descriptors {
+    limit: usize,
     all: Arc<Budget>,
     unlinked: Arc<Budget>,
     ring: Mutex<Ring>,
@@ -95,6 +96,7 @@ impl Descriptors {
         let limit = limit.unwrap_or_else(process_limit);
         let capacity = CACHE.min(limit / 4).max(1);
         Self {
+            limit,
             all: Arc::new(Budget(AtomicUsize::new(limit))),
             unlinked: Arc::new(Budget(AtomicUsize::new(UNLINKED.min(limit / 4)))),
             ring: Mutex::new(Ring::new(capacity)),
@@ -102,6 +104,12 @@ impl Descriptors {
             offers: AtomicUsize::new(0),
             complained: AtomicBool::new(false),
         }
+    }
+
+    /// Whether more than half of them are left.
+    pub(super) fn has_plenty(&self) -> bool {
+        // Relaxed: a count that orders nothing.
+        self.all.0.load(Ordering::Relaxed) > self.limit / 2
     }
 
     /// The right to open one more, at the cost of the cache if need be.

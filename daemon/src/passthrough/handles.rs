@@ -3,16 +3,18 @@
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Arc;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use fuse::{Handle, NodeId, errno};
 use parking_lot::{Mutex, RwLock};
+use rustix::fs::OFlags;
 
-use super::descriptors::Descriptor;
+use super::descriptors::{Descriptor, Permit};
 use super::dir_stream::DirStream;
 use super::inodes::Spread;
+use super::mounts;
 
 const SHARDS: usize = 16;
 
@@ -20,18 +22,59 @@ const SHARDS: usize = 16;
 #[derive(Debug)]
 pub(super) struct OpenFile {
     node: NodeId,
-    descriptor: Descriptor,
+    access: Access,
     /// How far a directory has been read; none for files.
     listing: Option<Mutex<DirStream>>,
 }
 
+/// How an open file is reached.
+#[derive(Debug)]
+enum Access {
+    Open(Descriptor),
+    Later(Later),
+}
+
+/// A file that is only opened once it is used: a guest that has its pages opens it, maps or reads those, and closes it,
+/// and then two system calls were for nothing.
+#[derive(Debug)]
+struct Later {
+    /// `O_PATH`: the file stays what it is, and can be opened, whatever becomes of its names.
+    path: Arc<Descriptor>,
+    opened: OnceLock<OwnedFd>,
+    /// For `opened`.
+    _permit: Permit,
+}
+
 impl OpenFile {
     pub(super) fn file(node: NodeId, descriptor: Descriptor) -> Self {
-        Self { node, descriptor, listing: None }
+        Self { node, access: Access::Open(descriptor), listing: None }
     }
 
     pub(super) fn directory(node: NodeId, descriptor: Descriptor) -> Self {
-        Self { node, descriptor, listing: Some(Mutex::default()) }
+        Self { node, access: Access::Open(descriptor), listing: Some(Mutex::default()) }
+    }
+
+    /// A file that is to be read, if at all. `path` is an `O_PATH` descriptor of it, `permit` that for one more.
+    pub(super) fn to_read(node: NodeId, path: Arc<Descriptor>, permit: Permit) -> Self {
+        let later = Later { path, opened: OnceLock::new(), _permit: permit };
+        Self { node, access: Access::Later(later), listing: None }
+    }
+
+    /// Opens it, if that was put off.
+    fn ready(&self) -> io::Result<()> {
+        if let Access::Later(later) = &self.access
+            && later.opened.get().is_none()
+        {
+            let file = mounts::reopen(&*later.path, OFlags::RDONLY)?;
+            // Should another thread have been faster, its descriptor is as good.
+            let _ = later.opened.set(file);
+        }
+        Ok(())
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_put_off(&self) -> bool {
+        matches!(&self.access, Access::Later(later) if later.opened.get().is_none())
     }
 
     /// How far the directory has been read.
@@ -43,9 +86,15 @@ impl OpenFile {
     }
 }
 
+/// By `O_PATH` where opening was put off, unless it comes from [`Handles::file`] or [`Handles::ready`].
 impl AsFd for OpenFile {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.descriptor.as_fd()
+        match &self.access {
+            Access::Open(descriptor) => descriptor.as_fd(),
+            Access::Later(Later { path, opened, .. }) => {
+                opened.get().map_or_else(|| path.as_fd(), OwnedFd::as_fd)
+            }
+        }
     }
 }
 
@@ -71,7 +120,7 @@ impl Handles {
         handle
     }
 
-    /// The open file or directory of `node` with this handle.
+    /// The open file or directory of `node` with this handle, maybe by `O_PATH` only.
     ///
     /// # Errors
     /// `EBADF` where there is none.
@@ -91,12 +140,22 @@ impl Handles {
             .find_map(|shard| shard.read().values().find(|file| file.node == node).cloned())
     }
 
-    /// As [`Self::get`], but no directory.
+    /// As [`Self::get`], open for what it was opened for.
     ///
     /// # Errors
-    /// `EISDIR` for directories, `EBADF` where there is no such handle.
-    pub(super) fn file(&self, node: NodeId, handle: Handle) -> io::Result<Arc<OpenFile>> {
+    /// `EBADF` where there is none; what opening it answers, where that was put off.
+    pub(super) fn ready(&self, node: NodeId, handle: Handle) -> io::Result<Arc<OpenFile>> {
         let file = self.get(node, handle)?;
+        file.ready()?;
+        Ok(file)
+    }
+
+    /// As [`Self::ready`], but no directory.
+    ///
+    /// # Errors
+    /// `EISDIR` for directories; as [`Self::ready`].
+    pub(super) fn file(&self, node: NodeId, handle: Handle) -> io::Result<Arc<OpenFile>> {
+        let file = self.ready(node, handle)?;
         if file.listing.is_some() { Err(errno::error(errno::EISDIR)) } else { Ok(file) }
     }
 

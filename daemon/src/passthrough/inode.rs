@@ -130,6 +130,11 @@ impl Inode {
         }
     }
 
+    /// Whether it is remembered by file handle.
+    pub(super) const fn is_known_by_handle(&self) -> bool {
+        matches!(self.identity.name, Name::Handle(_))
+    }
+
     /// The open descriptor, if there is one.
     pub(super) fn open_descriptor(&self) -> Option<Arc<Descriptor>> {
         let mut slot = self.slot.lock();

@@ -30,7 +30,7 @@ impl Passthrough {
         handle: Handle,
         ioctl: &Ioctl<'_>,
     ) -> io::Result<IoctlReply> {
-        let file = self.handles.get(node, handle)?;
+        let file = self.handles.ready(node, handle)?;
         let output = run(file.as_fd(), ioctl)?;
         if output.len() > ioctl.out_size as usize {
             return Err(errno::error(errno::EINVAL));

@@ -1,6 +1,7 @@
 //! OPEN, OPENDIR and their ends.
 
 use std::io;
+use std::sync::Arc;
 
 use fuse::abi::{InitFlags, OpenReplyFlags};
 use fuse::filesystem::{Open, Opened};
@@ -12,6 +13,8 @@ use super::config::CachePolicy;
 use super::credentials::WithoutFsetid;
 use super::descriptors::Descriptor;
 use super::handles::OpenFile;
+use super::inode::Inode;
+use super::stat::FileType;
 
 /// Flags that mean the same on the host. `O_APPEND` is none of them: it goes with each write, for the guest may change
 /// it, and a write from its page cache must land where it belongs.
@@ -23,16 +26,33 @@ const PASSED_ON: OFlags = OFlags::RDWR
     .union(OFlags::DIRECT)
     .union(OFlags::NOATIME);
 
+/// An `O_PATH` descriptor of the inode, where opening it can wait for the first read because it cannot fail before: a
+/// daemon that may use file handles may read every file (`CAP_DAC_READ_SEARCH`), and whatever else can go wrong goes
+/// wrong at the first read as well.
+fn opened_by_reading(inode: &Inode, flags: OFlags) -> Option<Arc<Descriptor>> {
+    let can_wait = flags == OFlags::RDONLY
+        && inode.file_type == FileType::Regular
+        && inode.is_known_by_handle();
+    if can_wait { inode.open_descriptor() } else { None }
+}
+
 impl Passthrough {
     pub(super) fn do_open(&self, node: NodeId, open: Open) -> io::Result<Opened> {
         let flags = self.host_flags(open.flags);
         let inode = self.inode(node)?;
         let permit = self.descriptors.take()?;
+        // Such a file counts twice: it keeps what it will be opened by.
+        if self.descriptors.has_plenty()
+            && let Some(path) = opened_by_reading(&inode, flags)
+        {
+            return Ok(self.opened(OpenFile::to_read(node, path, permit), flags));
+        }
         let file = {
             let _guard = WithoutFsetid::when(open.kill_suidgid)?;
             self.open_inode(&inode, flags)?
         };
-        Ok(self.opened(node, Descriptor::new(file, permit), flags))
+        let file = Descriptor::new(file, permit);
+        Ok(self.opened(OpenFile::file(node, file), flags))
     }
 
     pub(super) fn do_opendir(&self, node: NodeId) -> io::Result<Opened> {
@@ -51,13 +71,13 @@ impl Passthrough {
     }
 
     /// Enters an open file.
-    pub(super) fn opened(&self, node: NodeId, file: Descriptor, flags: OFlags) -> Opened {
+    pub(super) fn opened(&self, file: OpenFile, flags: OFlags) -> Opened {
         let mut reply = OpenReplyFlags::empty();
         reply.set(OpenReplyFlags::DIRECT_IO, self.config.direct_io());
         reply.set(OpenReplyFlags::KEEP_CACHE, self.config.cache == CachePolicy::Always);
         // Nothing can be waiting to be flushed: that saves a request for each file that is only read.
         reply.set(OpenReplyFlags::NOFLUSH, flags & OFlags::RWMODE == OFlags::RDONLY);
-        let handle = self.handles.insert(OpenFile::file(node, file));
+        let handle = self.handles.insert(file);
         Opened { handle: Some(handle), flags: reply, ..Opened::default() }
     }
 

@@ -18,6 +18,7 @@ mod mappings;
 mod million;
 mod names;
 mod observers;
+mod opening;
 mod readonly;
 mod share;
 mod start;
