@@ -44,7 +44,10 @@ pub(crate) fn of(job: &str, fixture: &Fixture) -> Result<Option<f64>> {
             let mut value = [0; 64];
             time(|| Ok(fgetxattr(&file, XATTR, &mut value)?))?
         }
-        "open-release" => time(|| Ok(openat(&directory, next(), OFlags::RDWR, Mode::empty())?))?,
+        "open-release" => time(|| Ok(openat(&directory, next(), OFlags::RDONLY, Mode::empty())?))?,
+        "open-release-writer" => {
+            time(|| Ok(openat(&directory, next(), OFlags::RDWR, Mode::empty())?))?
+        }
         "create-unlink" => time(|| {
             let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
             let file = openat(&work, "floor", flags, Mode::from_raw_mode(0o644))?;

@@ -57,6 +57,8 @@ pub(crate) fn all() -> Vec<Job> {
         job("getattr", single::getattr),
         job("getxattr", single::getxattr),
         job("open-release", steps::open_release),
+        job("open-read-release", steps::open_read_release),
+        job("open-release-writer", steps::open_release_writer),
         job("create-unlink", steps::create_unlink),
         job("create-unlink-user", steps::create_unlink_user),
         job("mkdir-rmdir", steps::mkdir_rmdir),

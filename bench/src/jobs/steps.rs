@@ -2,7 +2,8 @@
 
 use anyhow::Result;
 use fuse::abi::{
-    CreateIn, EntryOut, ForgetIn, MkdirIn, Opcode, OpenIn, OpenOut, OutHeader, ReleaseIn, RenameIn,
+    CreateIn, EntryOut, ForgetIn, MkdirIn, Opcode, OpenIn, OpenOut, OutHeader, ReadIn, ReleaseIn,
+    RenameIn,
 };
 
 use super::{Lane, Lanes, small};
@@ -12,6 +13,7 @@ use crate::wire::{self, Answer, Request};
 const O_RDWR: u32 = 2;
 const O_CREAT: u32 = 0o100;
 const USER: u32 = 1000;
+const PAGE: usize = 4096;
 
 /// What an operation knows at a moment.
 struct State {
@@ -75,10 +77,25 @@ impl Lane for Steps {
 /// Room for a reply without a body.
 const HEADER: usize = size_of::<OutHeader>();
 
-fn open(state: &State, request: &mut Request) -> usize {
-    let open = OpenIn { flags: O_RDWR, open_flags: 0 };
+fn open_to_read(state: &State, request: &mut Request) -> usize {
+    open(state, 0, request)
+}
+
+fn open_to_write(state: &State, request: &mut Request) -> usize {
+    open(state, O_RDWR, request)
+}
+
+fn open(state: &State, flags: u32, request: &mut Request) -> usize {
+    let open = OpenIn { flags, open_flags: 0 };
     request.begin(Opcode::Open, state.node, state.uid).with(&open).end();
     HEADER + size_of::<OpenOut>()
+}
+
+/// A page, of which the file has the beginning.
+fn read(state: &State, request: &mut Request) -> usize {
+    let read = ReadIn { fh: state.fh, size: PAGE as u32, ..ReadIn::default() };
+    request.begin(Opcode::Read, state.node, state.uid).with(&read).end();
+    HEADER + PAGE
 }
 
 fn release_opened(state: &State, request: &mut Request) -> usize {
@@ -143,7 +160,11 @@ fn rename_one(state: &State, from: &str, to: &str, request: &mut Request) -> usi
     HEADER
 }
 
-const OPEN_RELEASE: &[Step] = &[(Opcode::Open, open), (Opcode::Release, release_opened)];
+const OPEN_RELEASE: &[Step] = &[(Opcode::Open, open_to_read), (Opcode::Release, release_opened)];
+const OPEN_READ_RELEASE: &[Step] =
+    &[(Opcode::Open, open_to_read), (Opcode::Read, read), (Opcode::Release, release_opened)];
+const OPEN_RELEASE_WRITER: &[Step] =
+    &[(Opcode::Open, open_to_write), (Opcode::Release, release_opened)];
 const LOOKUP_FORGET: &[Step] = &[(Opcode::Lookup, lookup), (Opcode::Forget, forget)];
 const CREATE_UNLINK: &[Step] = &[
     (Opcode::Create, create),
@@ -164,10 +185,22 @@ const RENAME: &[Step] = &[
 ];
 
 pub(super) fn open_release(session: &mut Session) -> Result<Lanes> {
+    of_small_files(session, OPEN_RELEASE)
+}
+
+pub(super) fn open_read_release(session: &mut Session) -> Result<Lanes> {
+    of_small_files(session, OPEN_READ_RELEASE)
+}
+
+pub(super) fn open_release_writer(session: &mut Session) -> Result<Lanes> {
+    of_small_files(session, OPEN_RELEASE_WRITER)
+}
+
+fn of_small_files(session: &mut Session, steps: &'static [Step]) -> Result<Lanes> {
     let nodes: Result<Vec<u64>> =
         (0..64).map(|number| session.node(&format!("small/{}", small(number)))).collect();
     let nodes = nodes?;
-    Ok(Box::new(move |lane| Steps::boxed(OPEN_RELEASE, 0, nodes[lane % nodes.len()], lane)))
+    Ok(Box::new(move |lane| Steps::boxed(steps, 0, nodes[lane % nodes.len()], lane)))
 }
 
 /// A file that the guest does not know each time.
