@@ -55,6 +55,14 @@ pub fn probe() -> Result<PathBuf> {
     build_static("samepage-guest", "samepage-probe")
 }
 
+/// System calls that a tiny guest has no program for, linked statically so that they run in any.
+///
+/// # Errors
+/// As [`guest_agent`].
+pub fn calls() -> Result<PathBuf> {
+    build_static("samepage-guest", "samepage-calls")
+}
+
 fn build_static(package: &str, program: &str) -> Result<PathBuf> {
     let words = ["rustc", "--release", "--package", package, "--bin", program];
     let strip = ["--", "-C", "target-feature=+crt-static", "-C", "strip=symbols"];

@@ -64,6 +64,7 @@ fn prepare(arguments: &Arguments) -> Result<()> {
     cargo::guest_agent()?;
     cargo::recorder()?;
     cargo::probe()?;
+    cargo::calls()?;
     if arguments.long {
         cargo::faulty_samepaged()?;
     }

@@ -69,6 +69,7 @@ const UNSAFE: &[&str] = &[
     "daemon/src/sandbox",
     "daemon/src/sys",
     "daemon/src/transport/",
+    "tests/guest/src/bin/samepage-calls.rs",
     "tests/history/src/memory.rs",
     "tests/src/framework/process.rs",
 ];

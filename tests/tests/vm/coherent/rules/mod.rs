@@ -1,0 +1,128 @@
+//! Each rule for the driver, with a look that is wrong without it.
+//!
+//! One guest changes what another has cached. It must see the change; with the rule's check left
+//! out it must not, or the test could not fail.
+
+mod table;
+
+use anyhow::{Context, Result, ensure};
+use samepage_tests::framework::daemon::Program;
+use samepage_tests::framework::{Guest, Lab, cargo};
+
+use super::assert_calm;
+use table::RULES;
+
+/// Something that a guest caches and another one changes.
+struct Rule {
+    /// Whose driver has the check.
+    kernels: &'static [&'static str],
+    /// The check that makes it right, as the driver's parameter calls it.
+    fault: &'static str,
+    /// Sets the stage, in the other guest.
+    stage: &'static str,
+    /// Lets the guest cache it.
+    warm: &'static str,
+    /// Changes it, in the other guest.
+    change: &'static str,
+    /// What the guest sees.
+    look: &'static str,
+    /// What it must see.
+    right: &'static str,
+    /// What it sees without the check.
+    wrong: &'static str,
+}
+
+/// What scripts find:
+/// - whom a file may belong to but root, and how to be it;
+/// - how to hold something open over a change: `hold` starts a command in the background, which does the first half, then
+///   `$WAIT`s; `said` lets it go on and repeats the line that it ends with;
+/// - how to have walks overtaken: `linger` makes each wait that long before what it has found is validated.
+const PRELUDE: &str = r#"NOBODY='su -s /bin/sh nobody -c'
+WAIT='echo ready; until [ -e /tmp/go ]; do sleep 0.1; done'
+hold() {
+    rm -f /tmp/go /tmp/said
+    "$@" < /dev/null > /tmp/said 2> /dev/null &
+    until grep -q ready /tmp/said; do sleep 0.1; done
+}
+said() {
+    : > /tmp/go
+    until [ "$(grep -c . /tmp/said)" = 2 ]; do sleep 0.1; done
+    tail -n 1 /tmp/said
+}
+linger() { echo "$1" > /sys/module/samepage/parameters/linger; }"#;
+
+/// How often a look may be right although its check was left out.
+const ATTEMPTS: u32 = 6;
+
+#[test]
+fn every_check_is_missed_when_it_is_left_out() -> Result<()> {
+    every_check_is_missed_on("6.12")
+}
+
+#[test]
+#[ignore = "long"]
+fn every_check_is_missed_on_6_1() -> Result<()> {
+    every_check_is_missed_on("6.1")
+}
+
+#[test]
+#[ignore = "long"]
+fn every_check_is_missed_on_7_2() -> Result<()> {
+    every_check_is_missed_on("7.2")
+}
+
+fn every_check_is_missed_on(kernel: &str) -> Result<()> {
+    // The host's own events for a change can end more than the change itself: then another check would notice it, too.
+    let lab = Lab::builder().kernel(kernel).guests(2).coherent().daemon(Program::Samepaged);
+    let lab = lab.daemon_args(["--watch", "off", "--posix-acl"]).module_fault("none");
+    let lab = lab.program(cargo::calls()?, "/bin/samepage-calls").boot()?;
+    let mut failures = Vec::new();
+    for rule in RULES.iter().filter(|rule| rule.kernels.contains(&kernel)) {
+        for (fault, expected) in [("none", rule.right), (rule.fault, rule.wrong)] {
+            // With the check it is right the first time. Without it there may be nothing in the cache to be wrong about.
+            let attempts = if fault == "none" { 1 } else { ATTEMPTS };
+            let mut seen = String::new();
+            for attempt in 0..attempts {
+                seen = look(&lab, rule, fault, attempt).with_context(|| rule.fault)?;
+                if seen == expected {
+                    break;
+                }
+            }
+            println!("{}, left out {fault}: {seen}", rule.fault);
+            if seen != expected {
+                failures.push(format!("{}: {fault}: {seen}, not {expected}", rule.fault));
+            }
+        }
+    }
+    for guest in lab.guests() {
+        assert_calm(guest)?;
+    }
+    assert!(failures.is_empty(), "{failures:#?}");
+    lab.power_off()
+}
+
+fn look(lab: &Lab, rule: &Rule, fault: &str, attempt: u32) -> Result<String> {
+    let (other, guest) = (&lab[0], &lab[1]);
+    set_fault(guest, "none")?;
+    // A new directory each time: nothing is cached of it.
+    let place = format!("/mnt/{}-{fault}-{attempt}", rule.fault);
+    let run = |guest: &Guest, script: &str| -> Result<String> {
+        let output = guest.sh(&format!("{PRELUDE}\ncd {place} && {{ {script}\n}} 2> /dev/null"))?;
+        Ok(output.ok().with_context(|| script.to_owned())?.text())
+    };
+    other.sh(&format!("chmod 755 /mnt; mkdir {place}"))?.ok()?;
+    run(other, rule.stage)?;
+    run(guest, rule.warm)?;
+    set_fault(guest, fault)?;
+    run(other, rule.change)?;
+    let seen = run(guest, rule.look)?;
+    set_fault(guest, "none")?;
+    Ok(seen.trim().to_owned())
+}
+
+fn set_fault(guest: &Guest, fault: &str) -> Result<()> {
+    let parameter = "/sys/module/samepage/parameters/fault";
+    let set = guest.sh(&format!("echo {fault} > {parameter} && cat {parameter}"))?.ok()?;
+    ensure!(set.text().trim() == fault, "the driver has no fault {fault}");
+    Ok(())
+}

@@ -1,0 +1,176 @@
+//! The rules, each with a change that is missed without it.
+
+use super::Rule;
+
+/// Every kernel that there is a driver for.
+const ALL: &[&str] = &["6.1", "6.12", "7.2"];
+
+/// Scripts run in an empty directory of the share, `$NOBODY script` as a user.
+pub(super) const RULES: &[Rule] = &[
+    Rule {
+        kernels: ALL,
+        // The old file keeps a name, or the host would say that it is stale.
+        fault: "entry",
+        stage: "echo old > f; ln f h; echo new > g",
+        warm: "cat f",
+        change: "mv g f",
+        look: "cat f",
+        right: "new",
+        wrong: "old",
+    },
+    Rule {
+        kernels: ALL,
+        fault: "negative",
+        stage: ":",
+        warm: "[ ! -e f ]",
+        change: "echo here > f",
+        look: "[ -e f ] && echo here || echo missing",
+        right: "here",
+        wrong: "missing",
+    },
+    Rule {
+        kernels: ALL,
+        // A link changes nothing that a name or a permission depends on.
+        fault: "attr",
+        stage: "echo text > f",
+        warm: "stat -c %h f; stat -c %h f",
+        change: "ln f g",
+        look: "stat -c %h f",
+        right: "2",
+        wrong: "1",
+    },
+    Rule {
+        kernels: ALL,
+        // The share's root: walking through it needs no look-up that would refresh it.
+        fault: "perm",
+        stage: "echo text > f",
+        warm: "$NOBODY \"cat $PWD/f\"",
+        change: "chmod 700 ..",
+        look: "$NOBODY \"cat $PWD/f 2> /dev/null || echo denied\"",
+        right: "denied",
+        wrong: "text",
+    },
+    Rule {
+        kernels: ALL,
+        // The kernel takes the owner of what is to be removed from the inode, without asking.
+        fault: "dentry-perm",
+        stage: "chmod 1777 .; echo text > f; chown nobody f",
+        warm: "$NOBODY 'cat f'; stat f",
+        change: "chown root f",
+        look: "$NOBODY 'unlink f 2> /dev/null && echo removed || echo denied'",
+        right: "denied",
+        wrong: "removed",
+    },
+    Rule {
+        kernels: ALL,
+        // The directory's time is what it was, as it may be within a clock's tick.
+        fault: "readdir",
+        stage: "touch f; touch -d 2020-01-01 .",
+        warm: "ls; ls",
+        change: "touch g; touch -d 2020-01-01 .",
+        look: "echo $(ls)",
+        right: "f g",
+        wrong: "f",
+    },
+    Rule {
+        kernels: ALL,
+        fault: "page",
+        stage: "echo old > f",
+        warm: "dd if=f; dd if=f",
+        change: "echo new | dd of=f conv=notrunc",
+        look: "dd if=f",
+        right: "new",
+        wrong: "old",
+    },
+    Rule {
+        kernels: ALL,
+        // The first read after a change goes around the cache, the second fills it anew.
+        fault: "adopt",
+        stage: "echo old > f",
+        warm: "dd if=f; dd if=f",
+        change: "echo new | dd of=f conv=notrunc",
+        look: "dd if=f > /dev/null; dd if=f",
+        right: "new",
+        wrong: "old",
+    },
+    Rule {
+        // busybox's cat is sendfile(), which is a read() in 6.1.
+        kernels: &["6.12", "7.2"],
+        fault: "splice",
+        stage: "echo old > f",
+        warm: "dd if=f; dd if=f",
+        change: "echo new | dd of=f conv=notrunc",
+        look: "cat f > /tmp/copy; cat /tmp/copy",
+        right: "new",
+        wrong: "old",
+    },
+    Rule {
+        kernels: ALL,
+        // The guest's own write must not vouch for what the other one wrote before it.
+        fault: "own",
+        stage: "echo aaaabbbb > f",
+        warm: "dd if=f; dd if=f",
+        change: "printf AAAA | dd of=f conv=notrunc",
+        look: "printf B | dd of=f bs=1 seek=4 conv=notrunc; dd if=f",
+        right: "AAAABbbb",
+        wrong: "aaaaBbbb",
+    },
+    Rule {
+        kernels: ALL,
+        // Through a descriptor: no look-up on the way, which would refresh the owner.
+        fault: "setattr",
+        stage: "echo text > f; chown nobody f",
+        warm: "hold $NOBODY \"exec 3< f; $WAIT; \
+               touch -c -d 2020-01-01 /proc/self/fd/3 && echo changed || echo denied\"",
+        change: "chown root f",
+        look: "said",
+        right: "denied",
+        wrong: "changed",
+    },
+    Rule {
+        kernels: ALL,
+        // Mode and owner stay as they are. An ACL is kept in a place of its own, which no look-up refreshes.
+        fault: "acl",
+        stage: "echo text > f; samepage-calls set-acl f $(id -u nobody) 4",
+        warm: "$NOBODY 'cat f'",
+        change: "samepage-calls set-acl f $(id -u nobody) 0",
+        look: "$NOBODY 'cat f 2> /dev/null || echo denied'",
+        right: "denied",
+        wrong: "text",
+    },
+    Rule {
+        kernels: ALL,
+        // The host appends where the end is. Where the writer believes to be is its guest's affair.
+        fault: "append",
+        stage: "echo 1234567 > f",
+        warm: "hold sh -c \"exec 3>> f; $WAIT; echo abc >&3; \
+               grep -o '[0-9]*$' /proc/self/fdinfo/3 | head -n 1\"",
+        change: "echo 1234567 >> f",
+        look: "said",
+        right: "20",
+        wrong: "12",
+    },
+    Rule {
+        kernels: ALL,
+        fault: "mmap",
+        stage: "echo old > f",
+        warm: "dd if=f; dd if=f",
+        change: "echo new | dd of=f conv=notrunc",
+        look: "samepage-calls map f",
+        right: "new",
+        wrong: "old",
+    },
+    Rule {
+        // A walk that has found a directory by its old name is overtaken by one to the new name. Later kernels say which
+        // name is meant.
+        kernels: &["6.1", "6.12"],
+        fault: "move",
+        stage: "mkdir x",
+        warm: "stat x; stat x",
+        change: "mv x y",
+        look: "linger 3000; (stat x > /dev/null && echo found || echo missing) > /tmp/said & \
+               sleep 1; linger 0; stat y > /dev/null; wait; cat /tmp/said",
+        right: "missing",
+        wrong: "found",
+    },
+];
