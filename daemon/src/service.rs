@@ -9,7 +9,8 @@ use std::sync::Arc;
 use coherence::watch::Watcher;
 use coherence::{Engine, Keeper};
 use fuse::io::{ReplyWriter, RequestReader};
-use fuse::{FileSystem, Mapper, ProtocolError, Server, ServerConfig};
+use fuse::park::Park;
+use fuse::{FileSystem, Handled, Mapper, ProtocolError, Server, ServerConfig};
 use tracing::{info, warn};
 
 use crate::cli::{Config, Front};
@@ -119,8 +120,13 @@ impl<F: FileSystem> RequestHandler for Handler<F> {
         request: &mut dyn RequestReader,
         reply: &mut dyn ReplyWriter,
         mapper: Option<&dyn Mapper>,
-    ) -> Result<usize, ProtocolError> {
-        self.0.handle(request, reply, mapper)
+        lot: &dyn Park,
+    ) -> Result<Handled, ProtocolError> {
+        self.0.handle_or_park(request, reply, mapper, Some(lot))
+    }
+
+    fn cancel_parked(&self) {
+        self.0.file_system().cancel_parked();
     }
 
     fn reset(&self) {

@@ -156,6 +156,47 @@ pub(crate) fn unshare_fs() -> io::Result<()> {
     check(result.into()).map(drop)
 }
 
+/// The signal that wakes a thread out of a system call, and does nothing else. One of the real-time signals, which
+/// nobody else uses here.
+fn wake_signal() -> libc::c_int {
+    libc::SIGRTMIN() + 5
+}
+
+/// Lets [`wake`] end blocking system calls with `EINTR`.
+///
+/// # Errors
+/// Where a seccomp filter denies it.
+pub(crate) fn prepare_wake() -> io::Result<()> {
+    extern "C" fn nothing(_: libc::c_int) {}
+    // SAFETY: all zeros are a `struct sigaction`: no flags (in particular no SA_RESTART) and an empty mask.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = nothing as extern "C" fn(libc::c_int) as usize;
+    // SAFETY: the handler does nothing, which is safe at any moment; the old action is not asked for.
+    let result = unsafe { libc::sigaction(wake_signal(), &raw const action, std::ptr::null_mut()) };
+    check(result.into()).map(drop)
+}
+
+/// A thread that can be woken.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Thread(libc::pid_t);
+
+impl Thread {
+    /// The calling thread.
+    pub(crate) fn current() -> Self {
+        // SAFETY: it has no preconditions.
+        Self(unsafe { libc::gettid() })
+    }
+
+    /// Interrupts the system call that the thread is in, if it is in one. Should the thread have ended, and another of
+    /// this process have its number, that one is interrupted for nothing.
+    pub(crate) fn wake(self) {
+        let process = std::process::id() as libc::pid_t;
+        // SAFETY: a signal to a thread of this process. `prepare_wake` has given it a handler, which does nothing. A
+        // thread that is gone is ESRCH, which is as good.
+        unsafe { libc::syscall(libc::SYS_tgkill, process, self.0, wake_signal()) };
+    }
+}
+
 /// Gives memory that was freed back to the system. The C library's allocator keeps it otherwise.
 pub(crate) fn release_memory() {
     #[cfg(target_env = "gnu")]

@@ -21,6 +21,7 @@ pub mod filesystem;
 pub mod ids;
 pub mod io;
 pub mod mapper;
+pub mod park;
 mod server;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -29,4 +30,5 @@ pub use counters::Counters;
 pub use filesystem::FileSystem;
 pub use ids::{Context, Handle, NodeId};
 pub use mapper::{Mapper, Mapping};
+pub use park::Handled;
 pub use server::{ProtocolError, Server, ServerConfig};

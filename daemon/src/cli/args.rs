@@ -196,6 +196,25 @@ pub(super) struct GuestArgs {
     #[arg(long, overrides_with = "killpriv_v2")]
     pub(super) no_killpriv_v2: bool,
 
+    /// Record locks (fcntl) count among all guests and on the host [default]
+    ///
+    /// Among guests each with a daemon of its own, and against the host's processes. The price is a FLUSH for each file
+    /// that a guest closes.
+    #[arg(long, overrides_with = "no_posix_locks")]
+    pub(super) posix_locks: bool,
+
+    /// Record locks count inside the guest only, as with virtiofsd
+    #[arg(long, overrides_with = "posix_locks")]
+    pub(super) no_posix_locks: bool,
+
+    /// flock(2) counts among all guests and on the host [default]
+    #[arg(long, overrides_with = "no_flock")]
+    pub(super) flock: bool,
+
+    /// flock(2) counts inside the guest only, as with virtiofsd
+    #[arg(long, overrides_with = "flock")]
+    pub(super) no_flock: bool,
+
     /// Honour the guest's O_NOATIME, which fails for files of others unless the daemon is privileged
     #[arg(long)]
     pub(super) preserve_noatime: bool,

@@ -71,8 +71,8 @@ fn flag(args: &mut Args, option: &str) -> Result<(), UsageError> {
         ("killpriv_v2", _) => (guest.killpriv_v2, guest.no_killpriv_v2) = (on, !on),
         ("posix_acl", _) => guest.posix_acl = negotiation,
         ("security_label", _) => guest.security_label = negotiation,
-        // Locks are the guest's own, which is what these ask for.
-        ("posix_lock" | "flock", false) => {}
+        ("posix_lock", _) => (guest.posix_locks, guest.no_posix_locks) = (on, !on),
+        ("flock", _) => (guest.flock, guest.no_flock) = (on, !on),
         _ => return Err(unknown(option)),
     }
     Ok(())

@@ -144,6 +144,8 @@ fn share(args: &Args) -> Result<Share, UsageError> {
             (false, false) => None,
         },
         preserve_noatime: guest.preserve_noatime,
+        posix_locks: !guest.no_posix_locks,
+        flock: !guest.no_flock,
         inode_file_handles: args.daemon.inode_file_handles.into(),
         ..Share::default()
     })

@@ -172,6 +172,8 @@ fn the_c_virtiofsds_options() {
             killpriv_v2: Some(true),
             preserve_noatime: false,
             inode_file_handles: InodeFileHandles::Prefer,
+            posix_locks: false,
+            flock: false,
             ..Share::default()
         },
     );
@@ -192,6 +194,21 @@ fn the_words_of_libvirt() {
     assert!(config.share.xattr && config.share.readonly);
     assert_eq!((config.device.thread_pool_size, config.rlimit_nofile), (4, Some(5000)));
     assert_eq!(config.log_level, LogLevel::Debug);
+    assert!(!config.share.flock && !config.share.posix_locks);
+}
+
+#[test]
+fn locks_count_everywhere_unless_told_otherwise() {
+    let locks = |words: &str| {
+        let share = with(words).share;
+        (share.posix_locks, share.flock)
+    };
+    assert_eq!(locks(""), (true, true));
+    assert_eq!(locks("--no-posix-locks"), (false, true));
+    assert_eq!(locks("--no-flock"), (true, false));
+    assert_eq!(locks("--no-flock --no-posix-locks --posix-locks --flock"), (true, true));
+    assert_eq!(locks("-o no_posix_lock,no_flock -o flock"), (false, true));
+    assert_eq!(locks("--no-posix-locks -o posix_lock"), (true, true));
 }
 
 #[test]

@@ -7,10 +7,11 @@ use coherence::SlotSet;
 use fuse::abi::{InitFlags, Kstatfs, OpenReplyFlags, Stamp};
 use fuse::dirs::{DirBuffer, DirPlusBuffer};
 use fuse::filesystem::{
-    Attributes, CopyRange, Create, Entry, Ioctl, IoctlReply, Make, Offer, Open, Opened, Read,
-    Release, SetAttr, StatxAttributes, Write, Written, XattrReply,
+    Attributes, CopyRange, Create, Entry, Ioctl, IoctlReply, LockKind, Make, Offer, Open, Opened,
+    Read, RecordLock, Release, SetAttr, StatxAttributes, Write, Written, XattrReply,
 };
 use fuse::io::{DataSink, DataSource};
+use fuse::park::Patience;
 use fuse::{Context, FileSystem, Handle, NodeId, errno};
 
 use super::{Coherent, contents, permissions, stamps};
@@ -248,6 +249,46 @@ impl FileSystem for Coherent {
         release: &Release,
     ) -> Result<()> {
         self.inner.release(ctx, node, handle, release)
+    }
+
+    fn getlk(
+        &self,
+        ctx: &Context,
+        node: NodeId,
+        handle: Handle,
+        lock: &RecordLock,
+    ) -> Result<Option<RecordLock>> {
+        self.inner.getlk(ctx, node, handle, lock)
+    }
+
+    fn setlk(
+        &self,
+        ctx: &Context,
+        node: NodeId,
+        handle: Handle,
+        lock: &RecordLock,
+        patience: Option<&Patience<'_>>,
+    ) -> Result<()> {
+        self.inner.setlk(ctx, node, handle, lock, patience)
+    }
+
+    fn flock(
+        &self,
+        ctx: &Context,
+        node: NodeId,
+        handle: Handle,
+        kind: LockKind,
+        patience: Option<&Patience<'_>>,
+    ) -> Result<()> {
+        self.inner.flock(ctx, node, handle, kind, patience)
+    }
+
+    fn interrupt(&self, unique: u64) {
+        self.inner.interrupt(unique);
+    }
+
+    fn cancel_parked(&self) {
+        self.inner.cancel_parked();
     }
 
     fn fsync(&self, ctx: &Context, node: NodeId, handle: Handle, datasync: bool) -> Result<()> {

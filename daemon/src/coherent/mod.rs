@@ -81,6 +81,12 @@ impl Coherent {
         Ok(Self { inner, observatory, workers, may_cache })
     }
 
+    /// How many stretches of files the guest has locked, and how many of its requests wait for a lock.
+    #[must_use]
+    pub fn lock_figures(&self) -> (usize, usize) {
+        self.inner.lock_figures()
+    }
+
     /// The slots of an inode that the guest knows; none where nothing vouches for it.
     fn slots(&self, node: NodeId) -> io::Result<Option<InodeSlots>> {
         self.slots_of(self.inner.tag(node)?)

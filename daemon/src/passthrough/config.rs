@@ -86,6 +86,10 @@ pub struct Config {
     pub readdirplus: bool,
     /// The guest's `O_NOATIME` counts on the host, which needs to own the files or `CAP_FOWNER`.
     pub preserve_noatime: bool,
+    /// Record locks (`fcntl(2)`) count among all guests and on the host; else only inside the guest.
+    pub posix_locks: bool,
+    /// The same of `flock(2)`.
+    pub flock: bool,
     /// Every change is refused with `EROFS`.
     pub readonly: bool,
     /// Most descriptors that may be open on behalf of the guest; none: what `RLIMIT_NOFILE` leaves when the
@@ -94,7 +98,7 @@ pub struct Config {
 }
 
 impl Default for Config {
-    /// virtiofsd's defaults, but for `killpriv_v2`, which is used where the guest has it.
+    /// virtiofsd's defaults, but for `killpriv_v2` and locks, which are used where the guest has them.
     fn default() -> Self {
         Self {
             shared_dir: PathBuf::from("/"),
@@ -112,6 +116,8 @@ impl Default for Config {
             killpriv_v2: None,
             readdirplus: true,
             preserve_noatime: false,
+            posix_locks: true,
+            flock: true,
             readonly: false,
             max_descriptors: None,
         }

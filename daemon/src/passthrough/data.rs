@@ -43,9 +43,13 @@ impl Passthrough {
         source.write_to(file.as_fd(), size, write.offset, mode)
     }
 
-    /// As closing one of several descriptors of the file does.
-    pub(super) fn do_flush(&self, node: NodeId, handle: Handle) -> io::Result<()> {
-        let file = self.handles.file(node, handle)?;
+    /// As closing one of several descriptors of the file does: whoever closes loses all record locks on it.
+    pub(super) fn do_flush(&self, node: NodeId, handle: Handle, owner: u64) -> io::Result<()> {
+        let file = self.handles.get(node, handle)?;
+        self.locks.forget_owner(node, owner);
+        if file.is_put_off() {
+            return Ok(());
+        }
         sys::close(rustix::io::fcntl_dupfd_cloexec(&*file, 0)?)
     }
 

@@ -40,6 +40,9 @@ pub enum StartError {
         /// Why they don't work.
         source: io::Error,
     },
+    /// Those who wait for locks could not be called back.
+    #[error("signal for those who wait for locks: {0}; use --no-posix-locks and --no-flock")]
+    Locks(#[source] io::Error),
     /// procfs is missing.
     #[error("/proc/self/fd: {0}; mount procfs at /proc")]
     Proc(#[source] io::Error),

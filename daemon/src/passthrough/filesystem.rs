@@ -6,10 +6,12 @@ use std::io::Result;
 use fuse::abi::{InitFlags, Kstatfs, Stamp};
 use fuse::dirs::{DirBuffer, DirPlusBuffer};
 use fuse::filesystem::{
-    Attributes, CopyRange, Create, Entry, Ioctl, IoctlReply, Make, Offer, Open, Opened, Read,
-    Release, RemoveMapping, SetAttr, SetupMapping, StatxAttributes, Write, Written, XattrReply,
+    Attributes, CopyRange, Create, Entry, Ioctl, IoctlReply, LockKind, Make, Offer, Open, Opened,
+    Read, RecordLock, Release, RemoveMapping, SetAttr, SetupMapping, StatxAttributes, Write,
+    Written, XattrReply,
 };
 use fuse::io::{DataSink, DataSource};
+use fuse::park::Patience;
 use fuse::{Context, FileSystem, Handle, Mapper, NodeId, errno};
 use rustix::fs::{AtFlags, OFlags};
 
@@ -181,12 +183,52 @@ impl FileSystem for Passthrough {
         self.do_write(node, handle, write, source).map(Written::from)
     }
 
-    fn flush(&self, _: &Context, node: NodeId, handle: Handle, _lock_owner: u64) -> Result<()> {
-        self.do_flush(node, handle)
+    fn flush(&self, _: &Context, node: NodeId, handle: Handle, lock_owner: u64) -> Result<()> {
+        self.do_flush(node, handle, lock_owner)
     }
 
-    fn release(&self, _: &Context, node: NodeId, handle: Handle, _: &Release) -> Result<()> {
-        self.do_release(node, handle)
+    fn release(&self, _: &Context, node: NodeId, handle: Handle, how: &Release) -> Result<()> {
+        self.do_release(node, handle, how.flock_unlock)
+    }
+
+    fn getlk(
+        &self,
+        _: &Context,
+        node: NodeId,
+        handle: Handle,
+        lock: &RecordLock,
+    ) -> Result<Option<RecordLock>> {
+        self.do_getlk(node, handle, lock)
+    }
+
+    fn setlk(
+        &self,
+        _: &Context,
+        node: NodeId,
+        handle: Handle,
+        lock: &RecordLock,
+        patience: Option<&Patience<'_>>,
+    ) -> Result<()> {
+        self.do_setlk(node, handle, lock, patience)
+    }
+
+    fn flock(
+        &self,
+        _: &Context,
+        node: NodeId,
+        handle: Handle,
+        kind: LockKind,
+        patience: Option<&Patience<'_>>,
+    ) -> Result<()> {
+        self.do_flock(node, handle, kind, patience)
+    }
+
+    fn interrupt(&self, unique: u64) {
+        self.locks.interrupt(unique);
+    }
+
+    fn cancel_parked(&self) {
+        self.locks.cancel_all();
     }
 
     fn fsync(&self, _: &Context, node: NodeId, handle: Handle, datasync: bool) -> Result<()> {
@@ -249,7 +291,7 @@ impl FileSystem for Passthrough {
     }
 
     fn releasedir(&self, _: &Context, node: NodeId, handle: Handle, _: &Release) -> Result<()> {
-        self.do_release(node, handle)
+        self.do_release(node, handle, false)
     }
 
     fn fsyncdir(&self, _: &Context, node: NodeId, handle: Handle, datasync: bool) -> Result<()> {

@@ -72,7 +72,7 @@ impl OpenFile {
         Ok(())
     }
 
-    #[cfg(test)]
+    /// Whether nobody has used it yet.
     pub(super) fn is_put_off(&self) -> bool {
         matches!(&self.access, Access::Later(later) if later.opened.get().is_none())
     }

@@ -5,6 +5,7 @@
 //!               lookup  attr  create  names  open  data  listing  xattr  ioctl  mapping
 //! inodes      node id ◀─▶ inode ◀─▶ what the host calls it (identity), lookup counts
 //! handles     open files and directories
+//! locks       record locks and flock, and those who wait for them
 //! descriptors how many may be open; a cache of those for inodes that are remembered by file handle
 //! observer    who vouches for replies, asked before the host is
 //! mounts      the file systems below the shared directory
@@ -36,6 +37,7 @@ mod inode;
 mod inodes;
 pub(crate) mod ioctl;
 mod listing;
+mod locks;
 mod lookup;
 mod luck;
 mod mapping;
@@ -69,6 +71,7 @@ use descriptors::{Descriptor, Descriptors};
 use handles::Handles;
 use inode::{Inode, PathFd};
 use inodes::Inodes;
+use locks::Locks;
 use mounts::Mounts;
 use session::Session;
 use stat::FileType;
@@ -82,6 +85,7 @@ pub struct Passthrough {
     mounts: Mounts,
     descriptors: Descriptors,
     session: Session,
+    locks: Arc<Locks>,
     observer: Option<Arc<dyn Observer>>,
 }
 
@@ -110,6 +114,7 @@ impl Passthrough {
             inodes: Inodes::new(Arc::new(root)),
             handles: Handles::new(),
             session: Session::default(),
+            locks: Locks::new().map_err(StartError::Locks)?,
             observer,
             config,
             mounts,

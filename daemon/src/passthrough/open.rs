@@ -6,7 +6,7 @@ use std::sync::Arc;
 use fuse::abi::{InitFlags, OpenReplyFlags};
 use fuse::filesystem::{Open, Opened};
 use fuse::{Handle, NodeId};
-use rustix::fs::OFlags;
+use rustix::fs::{FlockOperation, OFlags};
 
 use super::Passthrough;
 use super::config::CachePolicy;
@@ -76,7 +76,10 @@ impl Passthrough {
         reply.set(OpenReplyFlags::DIRECT_IO, self.config.direct_io());
         reply.set(OpenReplyFlags::KEEP_CACHE, self.config.cache == CachePolicy::Always);
         // Nothing can be waiting to be flushed: that saves a request for each file that is only read.
-        reply.set(OpenReplyFlags::NOFLUSH, flags & OFlags::RWMODE == OFlags::RDONLY);
+        // But where it ends locks: of a reader's read locks nothing else would tell.
+        let only_read = flags & OFlags::RWMODE == OFlags::RDONLY;
+        let tells = self.session.has(InitFlags::POSIX_LOCKS);
+        reply.set(OpenReplyFlags::NOFLUSH, only_read && !tells);
         let handle = self.handles.insert(file);
         Opened { handle: Some(handle), flags: reply, ..Opened::default() }
     }
@@ -94,7 +97,13 @@ impl Passthrough {
         flags
     }
 
-    pub(super) fn do_release(&self, node: NodeId, handle: Handle) -> io::Result<()> {
-        self.handles.remove(node, handle).map(drop)
+    /// `unlock`: a `flock` ends with it, even where another request holds on to the file for a moment longer.
+    pub(super) fn do_release(&self, node: NodeId, handle: Handle, unlock: bool) -> io::Result<()> {
+        let file = self.handles.remove(node, handle)?;
+        self.locks.forget_handle(node, handle);
+        if unlock {
+            rustix::fs::flock(&*file, FlockOperation::Unlock)?;
+        }
+        Ok(())
     }
 }

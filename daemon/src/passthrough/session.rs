@@ -50,6 +50,8 @@ impl Passthrough {
         wanted.set(InitFlags::DO_READDIRPLUS | InitFlags::READDIRPLUS_AUTO, config.readdirplus);
         wanted.set(InitFlags::WRITEBACK_CACHE, config.writeback);
         wanted.set(InitFlags::DIRECT_IO_ALLOW_MMAP, config.allow_mmap);
+        wanted.set(InitFlags::POSIX_LOCKS, config.posix_locks);
+        wanted.set(InitFlags::FLOCK_LOCKS, config.flock);
         wanted.set(InitFlags::CACHE_SYMLINKS, config.cache != CachePolicy::Never);
         wanted.set(InitFlags::HANDLE_KILLPRIV_V2, config.killpriv_v2.is_none());
         wanted |= negotiate(
@@ -78,6 +80,7 @@ impl Passthrough {
     }
 
     pub(super) fn do_destroy(&self) {
+        self.locks.clear();
         self.handles.clear();
         self.inodes.clear();
         self.descriptors.shed();

@@ -1,5 +1,6 @@
 //! The device's configuration space (virtio 1.3, 5.11.4): the tag and the number of request queues.
 
+use std::fmt;
 use std::str::FromStr;
 
 use thiserror::Error;
@@ -15,6 +16,12 @@ pub struct Tag(String);
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[error("a tag has 1 to {TAG_SIZE} bytes and no NUL")]
 pub struct TagError;
+
+impl fmt::Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 impl FromStr for Tag {
     type Err = TagError;

@@ -6,6 +6,7 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tracing::{debug, error, info};
@@ -72,6 +73,9 @@ struct Requests {
     counters: Arc<Counters>,
 }
 
+/// How often requests that were put aside are told to come home: one may have missed it.
+const CALL_HOME: Duration = Duration::from_millis(20);
+
 impl Device {
     /// A device that no front end has configured yet.
     ///
@@ -114,6 +118,18 @@ impl Device {
     pub(super) fn hang_up(&self) {
         // Relaxed: nothing is published with it; a worker that misses it serves one request more.
         self.closing.store(true, Ordering::Relaxed);
+        self.rings().for_each(Ring::close_lot);
+    }
+
+    /// Waits for the requests in progress, after [`Self::hang_up`] and when no worker takes another: those that were put
+    /// aside are answered.
+    pub(super) fn settle(&self) {
+        self.rings().for_each(|ring| self.requests.finish(ring));
+    }
+
+    /// The rings that were kicked at least once.
+    fn rings(&self) -> impl Iterator<Item = &Ring> {
+        self.queues.iter().filter_map(|queue| queue.ring.get())
     }
 
     /// Ends workers that a daemon started which could not start all of them: it leaves them behind.
@@ -164,9 +180,20 @@ impl Device {
 
 impl Requests {
     fn stop(&self, queue: usize, ring: &Ring, reason: &dyn fmt::Display) {
-        if ring.stop() {
-            self.counters.count_stopped_queue();
-            error!("queue {queue} stops until the guest sets it up anew: {reason}");
+        self.counters.stop(queue, ring, reason);
+    }
+
+    /// Waits until no request of `ring`, from which no more are taken, is in progress.
+    fn finish(&self, ring: &Ring) {
+        ring.close_lot();
+        if ring.is_idle_within(Duration::ZERO) {
+            return;
+        }
+        loop {
+            self.handler.cancel_parked();
+            if ring.is_idle_within(CALL_HOME) {
+                return;
+            }
         }
     }
 }
@@ -186,7 +213,7 @@ impl Serve for Requests {
 
     fn serve(&self, request: Request) {
         let (queue, ring) = (request.queue(), request.ring().clone());
-        if let Err(error) = request.serve(&*self.handler) {
+        if let Err(error) = request.serve(&*self.handler, &self.counters) {
             self.stop(queue, &ring, &error);
         }
     }
@@ -232,9 +259,7 @@ impl VhostUserBackend for Device {
 
     fn reset_device(&self) {
         // The rings are disabled already; what they have begun is finished before the inodes go.
-        for ring in self.queues.iter().filter_map(|queue| queue.ring.get()) {
-            ring.wait_until_idle();
-        }
+        self.settle();
         info!("device reset");
         self.requests.handler.reset();
     }
@@ -281,7 +306,7 @@ impl VhostUserBackend for Device {
 
     fn stop_vring(&self, queue: u32) -> io::Result<()> {
         if let Some(ring) = self.queues.get(queue as usize).and_then(|queue| queue.ring.get()) {
-            ring.wait_until_idle();
+            self.requests.finish(ring);
         }
         Ok(())
     }

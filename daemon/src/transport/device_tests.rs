@@ -278,3 +278,102 @@ fn each_queue_has_a_worker_of_its_own() {
     let _ = consumer.into_raw_fd(); // As vhost-user-backend does; the device closes it.
     assert!(rig.device.exit_event(3).is_none());
 }
+
+/// Answers what was put aside, each with eight bytes.
+fn answer_parked(rig: &Rig) -> usize {
+    let parked = rig.script.take_parked();
+    let count = parked.len();
+    for parked in parked {
+        parked.answer(b"answered");
+    }
+    count
+}
+
+#[test]
+fn a_request_that_is_put_aside_stops_nobody() {
+    let mut rig = Rig::new(Script::parking(), 0);
+    let first = rig.offer(*b"request1");
+    rig.kick();
+    rig.script.parks.store(false, SeqCst);
+    let second = rig.offer(*b"request2");
+    rig.kick();
+    assert_eq!(rig.driver.used(), [(second.into(), 8)], "the queue goes on");
+    assert_eq!(answer_parked(&rig), 1);
+    assert_eq!(rig.driver.used(), [(second.into(), 8), (first.into(), 8)]);
+    assert_eq!(rig.driver.get::<u64>(BUFFERS + 64).to_le_bytes(), *b"answered");
+    assert_eq!(rig.driver.calls(), 2);
+    rig.device.stop_vring(1).unwrap();
+}
+
+#[test]
+fn a_quarter_of_the_ring_is_left_for_others() {
+    let mut rig = Rig::new(Script::parking(), 0);
+    let (aside, room) = (usize::from(SIZE) / 4 * 3, usize::from(SIZE) / 4);
+    // One descriptor each, so that all entries are in use.
+    let offer = |rig: &mut Rig| {
+        rig.driver.put(BUFFERS, u64::from_le_bytes(*b"request1"));
+        rig.driver.offer(&[readable(BUFFERS, 8)]);
+    };
+    (0..aside + room).for_each(|_| offer(&mut rig));
+    rig.kick();
+    assert_eq!(rig.script.take_parked().len(), aside);
+    assert!(
+        rig.has_stopped(),
+        "the script echoes what is not put aside, for which there is no room"
+    );
+    assert_eq!(rig.counters.stopped_queues(), 1);
+}
+
+#[test]
+fn one_that_is_dropped_makes_room_for_another() {
+    let mut rig = Rig::new(Script::parking(), 0);
+    for _ in 0..3 * SIZE {
+        rig.offer(*b"request1");
+        rig.kick();
+        assert_eq!(answer_parked(&rig), 1);
+    }
+    assert!(!rig.has_stopped());
+}
+
+#[test]
+fn what_is_put_aside_comes_home_when_its_ring_stops() {
+    let mut rig = Rig::new(Script::parking(), 0);
+    let head = rig.offer(*b"request1");
+    rig.kick();
+    rig.device.stop_vring(1).unwrap();
+    assert_eq!(rig.driver.used(), [(head.into(), 8)]);
+    assert_eq!(rig.driver.get::<u64>(BUFFERS + 64).to_le_bytes(), *b"cancel!!");
+    // Until the ring is set up anew nothing more is put aside.
+    rig.offer(*b"request2");
+    rig.kick();
+    assert_eq!(rig.driver.used().len(), 2);
+    assert_eq!(rig.driver.get::<u64>(BUFFERS + 64).to_le_bytes(), *b"request2");
+    rig.driver.ring.set_queue_ready(true);
+    rig.offer(*b"request3");
+    rig.kick();
+    assert_eq!(rig.driver.used().len(), 2);
+    rig.device.hang_up();
+    rig.device.settle();
+    assert_eq!(rig.driver.used().len(), 3);
+}
+
+#[test]
+fn a_reset_waits_for_what_is_put_aside() {
+    let mut rig = Rig::new(Script::parking(), 1);
+    rig.offer(*b"request1");
+    rig.kick();
+    rig.device.reset_device();
+    assert_eq!(rig.driver.used().len(), 1);
+    assert_eq!(rig.script.resets.load(SeqCst), 1);
+}
+
+#[test]
+fn a_chain_that_the_guest_has_broken_meanwhile_stops_its_queue() {
+    let mut rig = Rig::new(Script::parking(), 0);
+    rig.offer(*b"request1");
+    rig.kick();
+    rig.driver.put(0, END);
+    assert_eq!(answer_parked(&rig), 1);
+    assert!(rig.has_stopped() && rig.driver.used().is_empty());
+    assert_eq!(rig.counters.stopped_queues(), 1);
+}

@@ -5,7 +5,8 @@
 //! ```text
 //! front end ── messages ──▶ VhostUserDaemon (one a connection) ── memory, ring addresses, kick and call events
 //! guest ──── kick ────────▶ a worker a queue ─▶ Ring::take ─▶ chain::walk ─▶ RequestHandler ─▶ Ring (used ring, call)
-//!                                          └──▶ Pool (--thread-pool-size), request queues only
+//!                                          └──▶ Pool (--thread-pool-size), request queues only   ▲
+//!                                                             RequestHandler ─▶ Lot::park ─▶ later ─┘
 //! ```
 //!
 //! What a guest writes can stop its own queue and nothing else: the walk checks every descriptor once and works on the
@@ -17,6 +18,7 @@ mod config_space;
 mod device;
 mod file_io;
 mod inherited;
+mod lot;
 mod memory;
 mod pool;
 mod region;
@@ -30,7 +32,8 @@ mod testing;
 use std::io;
 
 use fuse::io::{ReplyWriter, RequestReader};
-use fuse::{Mapper, ProtocolError};
+use fuse::park::Park;
+use fuse::{Handled, Mapper, ProtocolError};
 
 pub use config_space::{Tag, TagError};
 pub use inherited::inherited_listener;
@@ -46,7 +49,8 @@ pub trait RequestHandler: Send + Sync {
     /// Where the thread cannot be made fit; it then serves nothing.
     fn prepare_thread(&self) -> io::Result<()>;
 
-    /// Serves one request; returns how many bytes of the reply area were filled, counted from its start.
+    /// Serves one request; tells how many bytes of the reply area were filled, counted from its start. A request that
+    /// was put aside in `lot` is answered later.
     ///
     /// # Errors
     /// [`ProtocolError`] where no reply is possible: the queue that brought the request stops.
@@ -55,7 +59,11 @@ pub trait RequestHandler: Send + Sync {
         request: &mut dyn RequestReader,
         reply: &mut dyn ReplyWriter,
         mapper: Option<&dyn Mapper>,
-    ) -> Result<usize, ProtocolError>;
+        lot: &dyn Park,
+    ) -> Result<Handled, ProtocolError>;
+
+    /// Answers all requests that were put aside, soon: their rings stop.
+    fn cancel_parked(&self);
 
     /// The guest has gone without a word: a device reset, or the front end disconnected. No request is in progress.
     fn reset(&self);

@@ -4,16 +4,18 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
-use fuse::ProtocolError;
 use fuse::io::{DataSource, ReplyWriter, WriteMode};
+use fuse::{Handled, ProtocolError};
 use thiserror::Error;
 
 use super::RequestHandler;
 use super::buffers::Buffers;
 use super::chain::{self, Chain, ChainError, Table};
 use super::file_io;
+use super::lot::Lot;
 use super::memory::Memory;
 use super::ring::{Ring, RingError};
+use super::serve::Counters;
 
 /// Why a request could not be answered. Its queue must stop.
 #[derive(Debug, Error)]
@@ -31,7 +33,13 @@ pub(super) enum RequestError {
 /// A chain that was taken out of the available ring. It counts as in progress until it is dropped.
 #[derive(Debug)]
 pub(super) struct Request {
-    counted: InProgress,
+    pub(super) counted: InProgress,
+    pub(super) place: Place,
+}
+
+/// Where a request's bytes are.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
     /// Keeps the mappings alive that the chain's buffers lie in, whatever the front end does to its memory table.
     memory: Arc<Memory>,
     table: Table,
@@ -48,41 +56,79 @@ impl Request {
         table: Table,
         head: u16,
     ) -> Self {
-        Self { counted: InProgress(ring), memory, table, head, queue }
+        let place = Place { memory, table, head, queue };
+        Self { counted: InProgress { ring, parked: false }, place }
     }
 
     /// The number of the queue that it came from.
     pub(super) fn queue(&self) -> usize {
-        self.queue
+        self.place.queue
     }
 
     /// The ring that it came from.
     pub(super) fn ring(&self) -> &Ring {
-        &self.counted.0
+        &self.counted.ring
     }
 
-    /// Walks the chain, lets `handler` answer and gives the chain back to the guest.
-    pub(super) fn serve(self, handler: &dyn RequestHandler) -> Result<(), RequestError> {
-        let chain = chain::walk(&self.memory, self.table, self.head)?;
-        let len = answer(&chain, handler)?;
-        let len = u32::try_from(len).map_err(|_| RequestError::ReplyLength(len))?;
-        let ring = self.ring().clone();
-        Ok(ring.give_back(self.head, len, self.counted)?)
+    /// Walks the chain, lets `handler` answer and gives the chain back to the guest, unless `handler` puts it aside.
+    pub(super) fn serve(
+        self,
+        handler: &dyn RequestHandler,
+        counters: &Arc<Counters>,
+    ) -> Result<(), RequestError> {
+        let Self { counted, place } = self;
+        let lot = Lot::new(counted, &place, counters);
+        let chain = chain::walk(&place.memory, place.table, place.head)?;
+        match (answer(&chain, handler, &lot)?, lot.into_inner()) {
+            (Handled::Replied(len), Some(counted)) => place.give_back(len, counted),
+            // It is put aside, and answered from there.
+            _ => Ok(()),
+        }
     }
 }
 
-fn answer(chain: &Chain<'_>, handler: &dyn RequestHandler) -> Result<usize, ProtocolError> {
+impl Place {
+    /// The number of the queue.
+    pub(super) fn queue(&self) -> usize {
+        self.queue
+    }
+
+    /// Writes a whole reply, of a request that was put aside. The chain is walked anew: what the guest has changed of
+    /// it meanwhile is checked as it was the first time.
+    pub(super) fn reply(&self, bytes: &[u8], counted: InProgress) -> Result<(), RequestError> {
+        let chain = chain::walk(&self.memory, self.table, self.head)?;
+        chain.writable.copy_in(0, bytes).map_err(ProtocolError::Memory)?;
+        self.give_back(bytes.len(), counted)
+    }
+
+    fn give_back(&self, len: usize, counted: InProgress) -> Result<(), RequestError> {
+        let len = u32::try_from(len).map_err(|_| RequestError::ReplyLength(len))?;
+        let ring = counted.ring.clone();
+        Ok(ring.give_back(self.head, len, counted)?)
+    }
+}
+
+fn answer(
+    chain: &Chain<'_>,
+    handler: &dyn RequestHandler,
+    lot: &Lot<'_>,
+) -> Result<Handled, ProtocolError> {
     let mut request = Readable { buffers: &chain.readable, position: 0 };
     let mut reply = Writable { buffers: &chain.writable };
-    handler.handle(&mut request, &mut reply, None)
+    handler.handle(&mut request, &mut reply, None, lot)
 }
 
+/// Counts a request of a ring until it is dropped.
 #[derive(Debug)]
-struct InProgress(Ring);
+pub(super) struct InProgress {
+    pub(super) ring: Ring,
+    /// It is counted among those put aside, too.
+    pub(super) parked: bool,
+}
 
 impl Drop for InProgress {
     fn drop(&mut self) {
-        self.0.end();
+        self.ring.end(self.parked);
     }
 }
 

@@ -10,6 +10,7 @@ use std::io::{self, Write};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -58,10 +59,21 @@ struct Shared {
     stopped: AtomicBool,
     /// Tells the front end that the ring has stopped (`VHOST_USER_SET_VRING_ERR`).
     error_event: Mutex<Option<File>>,
-    in_progress: Mutex<u16>,
+    progress: Mutex<Progress>,
     idle: Condvar,
     /// The kick event does without `O_NONBLOCK`: look before reading.
     kick_may_block: AtomicBool,
+}
+
+/// A ring's requests that are not given back yet.
+#[derive(Debug)]
+struct Progress {
+    /// All of them.
+    all: u16,
+    /// Those that were put aside.
+    parked: u16,
+    /// None more may be put aside: the ring is about to stop.
+    closed: bool,
 }
 
 impl Ring {
@@ -138,36 +150,56 @@ impl Ring {
         vring.is_enabled() && vring.get_queue().ready() && !self.is_stopped()
     }
 
-    /// Waits until no request of this ring is in progress. The caller has seen to it that none begins.
-    pub(super) fn wait_until_idle(&self) {
-        let mut in_progress = self.0.in_progress.lock();
-        while *in_progress > 0 {
-            self.0.idle.wait(&mut in_progress);
+    /// Waits at most `limit` until no request of this ring is in progress, and says whether that is so. The caller has
+    /// seen to it that none begins.
+    pub(super) fn is_idle_within(&self, limit: Duration) -> bool {
+        let mut progress = self.0.progress.lock();
+        self.0.idle.wait_while_for(&mut progress, |progress| progress.all > 0, limit);
+        progress.all == 0
+    }
+
+    /// From now until the ring is set up anew no request is put aside.
+    pub(super) fn close_lot(&self) {
+        self.0.progress.lock().closed = true;
+    }
+
+    /// Counts one of the requests in progress as put aside. False: it must not be.
+    ///
+    /// A quarter of the entries is left for requests that others wait for: among them the unlock.
+    pub(super) fn park(&self) -> bool {
+        let size = self.0.vring.get_ref().get_queue().size();
+        let mut progress = self.0.progress.lock();
+        if progress.closed || progress.parked >= size - size.div_ceil(4) {
+            return false;
         }
+        progress.parked += 1;
+        true
     }
 
     /// Counts a request. A guest can offer one descriptor again before it has been given back; it cannot have more
     /// requests in progress than descriptors without doing so, and this bounds what it can queue up.
     fn begin(&self, size: u16) -> Result<(), RingError> {
-        let mut in_progress = self.0.in_progress.lock();
-        if *in_progress >= size {
+        let mut progress = self.0.progress.lock();
+        if progress.all >= size {
             return Err(RingError::TooManyInProgress { size });
         }
-        *in_progress += 1;
+        progress.all += 1;
         Ok(())
     }
 
     /// A request that was counted is over.
-    pub(super) fn end(&self) {
-        let mut in_progress = self.0.in_progress.lock();
-        *in_progress = in_progress.saturating_sub(1);
-        if *in_progress == 0 {
+    pub(super) fn end(&self, parked: bool) {
+        let mut progress = self.0.progress.lock();
+        progress.all = progress.all.saturating_sub(1);
+        progress.parked = progress.parked.saturating_sub(u16::from(parked));
+        if progress.all == 0 {
             self.0.idle.notify_all();
         }
     }
 
     fn set_up_anew(&self) {
         self.0.stopped.store(false, Ordering::Relaxed); // As in `stop`.
+        self.0.progress.lock().closed = false;
     }
 }
 
@@ -238,7 +270,7 @@ impl VringT<AtomicMemory> for Ring {
             memory,
             stopped: AtomicBool::new(false),
             error_event: Mutex::new(None),
-            in_progress: Mutex::new(0),
+            progress: Mutex::new(Progress { all: 0, parked: 0, closed: false }),
             idle: Condvar::new(),
             kick_may_block: AtomicBool::new(true),
         })))

@@ -1,10 +1,11 @@
 //! One front end after the other.
 
+use std::fmt;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::retry_on_intr;
@@ -16,6 +17,7 @@ use super::RequestHandler;
 use super::config_space::Tag;
 use super::device::Device;
 use super::region::SharedRegion;
+use super::ring::Ring;
 use super::stopper::Stopper;
 
 /// How many request queues a front end may use. At most 63: `vhost-user-backend` names queues by the bits of a `u64`,
@@ -68,6 +70,7 @@ pub struct Options {
 pub struct Counters {
     connections: AtomicU64,
     stopped_queues: AtomicU64,
+    connected: AtomicBool,
 }
 
 impl Counters {
@@ -77,14 +80,24 @@ impl Counters {
         self.connections.load(Ordering::Relaxed)
     }
 
+    /// Whether a front end is being served.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.connected.load(Ordering::Relaxed)
+    }
+
     /// Queues that a guest's breach of protocol stopped.
     #[must_use]
     pub fn stopped_queues(&self) -> u64 {
         self.stopped_queues.load(Ordering::Relaxed)
     }
 
-    pub(super) fn count_stopped_queue(&self) {
-        self.stopped_queues.fetch_add(1, Ordering::Relaxed);
+    /// Stops `ring`, of the queue number `queue`, and says why, unless it has stopped already.
+    pub(super) fn stop(&self, queue: usize, ring: &Ring, reason: &dyn fmt::Display) {
+        if ring.stop() {
+            self.stopped_queues.fetch_add(1, Ordering::Relaxed);
+            error!("queue {queue} stops until the guest sets it up anew: {reason}");
+        }
     }
 }
 
@@ -105,7 +118,11 @@ pub fn serve(
         // Relaxed, as everywhere in `Counters`: figures for people, nothing depends on them.
         counters.connections.fetch_add(1, Ordering::Relaxed);
         match Connection::begin(&mut listener, options, handler, counters) {
-            Ok(connection) => connection.run(stopper),
+            Ok(connection) => {
+                counters.connected.store(true, Ordering::Relaxed);
+                connection.run(stopper);
+                counters.connected.store(false, Ordering::Relaxed);
+            }
             Err(refusal) => refusal.settle(&listener)?,
         }
         handler.reset();
@@ -169,6 +186,7 @@ impl Connection {
         stopper.watch(None);
         self.device.hang_up();
         drop(self.daemon); // Joins the workers.
+        self.device.settle();
         drop(self.device); // Joins the pool.
         match end {
             Ok(())

@@ -3,10 +3,12 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use fuse::io::{ReplyWriter, RequestReader};
-use fuse::{Mapper, ProtocolError};
+use fuse::park::{Park, Parked};
+use fuse::{Handled, Mapper, ProtocolError};
+use parking_lot::Mutex;
 use rustix::event::{EventfdFlags, eventfd};
 use vhost_user_backend::VringT;
 use virtio_bindings::bindings::virtio_ring::{
@@ -181,6 +183,9 @@ pub(super) struct Script {
     pub(super) threads: AtomicUsize,
     /// Whether threads can be prepared.
     fit: bool,
+    /// Put requests aside, as long as that is possible.
+    pub(super) parks: AtomicBool,
+    parked: Mutex<Vec<Box<dyn Parked>>>,
 }
 
 impl Script {
@@ -195,7 +200,19 @@ impl Script {
             resets: AtomicUsize::new(0),
             threads: AtomicUsize::new(0),
             fit: true,
+            parks: AtomicBool::new(false),
+            parked: Mutex::default(),
         }
+    }
+
+    /// A server that puts every request aside.
+    pub(super) fn parking() -> Self {
+        Self { parks: AtomicBool::new(true), ..Self::echo() }
+    }
+
+    /// What was put aside since the last time.
+    pub(super) fn take_parked(&self) -> Vec<Box<dyn Parked>> {
+        std::mem::take(&mut self.parked.lock())
     }
 
     /// A server whose threads cannot be prepared.
@@ -225,8 +242,21 @@ impl RequestHandler for Script {
         request: &mut dyn RequestReader,
         reply: &mut dyn ReplyWriter,
         _mapper: Option<&dyn Mapper>,
-    ) -> Result<usize, ProtocolError> {
-        (self.answer)(request, reply)
+        lot: &dyn Park,
+    ) -> Result<Handled, ProtocolError> {
+        if self.parks.load(Ordering::SeqCst)
+            && let Some(parked) = lot.park()
+        {
+            self.parked.lock().push(parked);
+            return Ok(Handled::Parked);
+        }
+        (self.answer)(request, reply).map(Handled::Replied)
+    }
+
+    fn cancel_parked(&self) {
+        for parked in self.take_parked() {
+            parked.answer(b"cancel!!");
+        }
     }
 
     fn reset(&self) {

@@ -195,5 +195,7 @@ pub const OPEN_KILL_SUIDGID: u32 = 1 << 0;
 pub const FSYNC_FDATASYNC: u32 = 1 << 0;
 /// `FUSE_SETXATTR_ACL_KILL_SGID` in [`super::SetxattrExtIn`].
 pub const SETXATTR_ACL_KILL_SGID: u32 = 1 << 0;
+/// `FUSE_LK_FLOCK` in `lk_flags` of [`super::LkIn`]: `flock(2)`, not `fcntl(2)`.
+pub const LK_FLOCK: u32 = 1 << 0;
 /// `FUSE_IOCTL_UNRESTRICTED` in `flags` of [`super::IoctlIn`]: only character devices in user space have it.
 pub const IOCTL_UNRESTRICTED: u32 = 1 << 1;

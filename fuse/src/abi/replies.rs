@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::structs::wire;
-use super::{Attr, Statx};
-use crate::filesystem::{Attributes, Entry, Opened, StatxAttributes};
+use super::{Attr, FileLock, Statx};
+use crate::filesystem::{Attributes, Entry, LockKind, Opened, RecordLock, StatxAttributes};
 
 wire! {
     /// `struct fuse_init_out`. `flags` and `flags2` are the halves of [`super::InitFlags`].
@@ -144,6 +144,17 @@ impl StatxOut {
         let ttl = if stamped { attributes.stamp.attr_ttl(ttl) } else { ttl };
         let (attr_valid, attr_valid_nsec) = split(ttl);
         Self { attr_valid, attr_valid_nsec, flags: 0, spare: [0; 2], stat: attributes.statx }
+    }
+}
+
+impl From<RecordLock> for FileLock {
+    fn from(lock: RecordLock) -> Self {
+        let r#type = match lock.kind {
+            LockKind::Read => 0,
+            LockKind::Write => 1,
+            LockKind::Unlock => 2,
+        };
+        Self { start: lock.start, end: lock.end, r#type, pid: lock.pid }
     }
 }
 

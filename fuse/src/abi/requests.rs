@@ -1,6 +1,6 @@
 //! What follows `fuse_in_header` in requests, ahead of names and data.
 
-use super::structs::wire;
+use super::structs::{FileLock, wire};
 
 wire! {
     /// `struct fuse_init_in`. Guests before 7.36 send only the first 16 bytes ([`InitIn::SHORT`]). `table_id`, upstream
@@ -110,6 +110,12 @@ wire! {
 
     /// `struct fuse_getxattr_in`, for GETXATTR (the name follows) and LISTXATTR.
     GetxattrIn: 8 { size: u32, padding: u32 }
+
+    /// `struct fuse_lk_in`, for GETLK, SETLK and SETLKW.
+    LkIn: 48 { fh: u64, owner: u64, lk: FileLock, lk_flags: u32, padding: u32 }
+
+    /// `struct fuse_interrupt_in`.
+    InterruptIn: 8 { unique: u64 }
 
     /// `struct fuse_access_in`.
     AccessIn: 8 { mask: u32, padding: u32 }

@@ -57,6 +57,10 @@ wire! {
         flags: u32,
     }
 
+    /// `struct fuse_file_lock`, also the whole of `struct fuse_lk_out`. `end` is the last byte that is locked; `type` is
+    /// `F_RDLCK`, `F_WRLCK` or `F_UNLCK`.
+    FileLock: 24 { start: u64, end: u64, r#type: u32, pid: u32 }
+
     /// `struct fuse_sx_time`.
     SxTime: 16 { tv_sec: i64, tv_nsec: u32, reserved: i32 }
 

@@ -5,6 +5,7 @@ mod attributes;
 mod extensions;
 mod fields;
 mod files;
+mod locks;
 mod mapping;
 mod names;
 mod xattr;
@@ -17,8 +18,8 @@ use crate::abi::{AccessIn, InHeader, Opcode, SyncfsIn};
 use crate::errno;
 use crate::failure::{Failure, Outcome};
 use crate::filesystem::{
-    CopyRange, Create, Ioctl, Make, Open, Read, Release, RemoveMapping, SetAttr, SetupMapping,
-    Write,
+    CopyRange, Create, Ioctl, LockKind, Make, Open, Read, RecordLock, Release, RemoveMapping,
+    SetAttr, SetupMapping, Write,
 };
 use crate::ids::{Handle, NodeId};
 use crate::server::Wire;
@@ -51,6 +52,7 @@ pub(crate) enum Operation<'a> {
     Write(Handle, Write),
     Flush { handle: Handle, lock_owner: u64 },
     Release(Handle, Release),
+    Lock(Handle, LockRequest),
     Fsync { handle: Handle, datasync: bool },
     Fallocate { handle: Handle, mode: u32, offset: u64, len: u64 },
     Lseek { handle: Handle, offset: u64, whence: u32 },
@@ -71,10 +73,18 @@ pub(crate) enum Operation<'a> {
     Removemapping(SmallVec<[RemoveMapping; 16]>),
 }
 
+/// GETLK, SETLK and SETLKW, of either kind of locks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum LockRequest {
+    Get(RecordLock),
+    Set { lock: RecordLock, wait: bool },
+    Whole { kind: LockKind, wait: bool },
+}
+
 /// Decodes what follows `header`. Of a WRITE, `body` is only the first structure, without the data.
 ///
-/// Requests that are not for the file system, and those that are not served (locks stay in the guest, and the guest's
-/// kernel has its own answer to POLL and BMAP), are `ENOSYS`.
+/// Requests that are not for the file system, and those that are not served (the guest's kernel has its own answer
+/// to POLL and BMAP), are `ENOSYS`.
 pub(crate) fn operation<'a>(
     opcode: Opcode,
     header: &InHeader,
@@ -118,6 +128,9 @@ fn take<'a>(
         Opcode::Fsync => {
             files::fsync(fields).map(|(handle, datasync)| Operation::Fsync { handle, datasync })
         }
+        Opcode::Getlk => locks::getlk(fields),
+        Opcode::Setlk => locks::setlk(fields, false),
+        Opcode::Setlkw => locks::setlk(fields, true),
         Opcode::Fallocate => files::fallocate(fields),
         Opcode::Lseek => files::lseek(fields),
         Opcode::CopyFileRange => files::copy(fields, node(header.nodeid)?, false),

@@ -217,6 +217,32 @@ pub struct Release {
     pub flock_unlock: bool,
 }
 
+/// What a lock lets others do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockKind {
+    /// Others may read-lock too.
+    Read,
+    /// Others may not lock at all.
+    Write,
+    /// No lock: what was held is given up.
+    Unlock,
+}
+
+/// GETLK, SETLK and SETLKW: a stretch of a file, as `fcntl(2)` locks it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordLock {
+    /// Whose lock it is: the guest's name for a process's table of open files, or for an open file (`F_OFD_SETLK`).
+    pub owner: u64,
+    /// The first byte.
+    pub start: u64,
+    /// The last byte; [`i64::MAX`] where the lock has no end.
+    pub end: u64,
+    /// What kind.
+    pub kind: LockKind,
+    /// The process in the guest, for GETLK to tell; 0 where it is not known.
+    pub pid: u32,
+}
+
 /// COPY_FILE_RANGE and COPY_FILE_RANGE_64.
 #[derive(Clone, Copy, Debug)]
 pub struct CopyRange {

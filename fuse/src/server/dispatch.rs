@@ -1,17 +1,20 @@
 //! One request, one call of the file system, one reply.
 
 use crate::abi::{
-    AttrOut, CopyFileRangeOut, EntryOut, GetxattrOut, InHeader, IoctlOut, Kstatfs, LseekOut,
-    OpenOut, Stamp, StatxOut, WriteOut,
+    AttrOut, CopyFileRangeOut, EntryOut, FileLock, GetxattrOut, InHeader, IoctlOut, Kstatfs,
+    LseekOut, OpenOut, Stamp, StatxOut, WriteOut,
 };
-use crate::decode::{self, Operation, XATTR_MAX};
+use crate::decode::{self, LockRequest, Operation, XATTR_MAX};
 use crate::dirs::{DirBuffer, DirPlusBuffer};
 use crate::errno;
 use crate::failure::{Failure, Outcome};
-use crate::filesystem::{CopyRange, FileSystem, Ioctl, Read, Write, XattrReply};
+use crate::filesystem::{
+    CopyRange, FileSystem, Ioctl, LockKind, Read, RecordLock, Write, XattrReply,
+};
 use crate::ids::{Context, Handle, NodeId};
 use crate::io::RequestReader;
 use crate::mapper::Mapper;
+use crate::park::Patience;
 
 use super::Server;
 use super::reply::Reply;
@@ -37,6 +40,8 @@ pub(super) struct Exchange<'a> {
     pub(super) request: &'a mut dyn RequestReader,
     pub(super) reply: Reply<'a>,
     pub(super) mapper: Option<&'a dyn Mapper>,
+    /// How the request can be put aside.
+    pub(super) patience: Patience<'a>,
 }
 
 impl<F: FileSystem> Server<F> {
@@ -48,7 +53,7 @@ impl<F: FileSystem> Server<F> {
         exchange: &mut Exchange<'_>,
     ) -> Outcome<usize> {
         use Operation as Op;
-        let Exchange { request, reply, mapper } = exchange;
+        let Exchange { request, reply, mapper, patience } = exchange;
         // Before the call, not after it: nothing may be created, and no lookup counted, that cannot be reported.
         reply.require(least_body(&operation, reply.stamped()))?;
         let (fs, Caller { ctx, node }) = (&self.fs, caller);
@@ -80,6 +85,7 @@ impl<F: FileSystem> Server<F> {
             Op::Write(handle, write) => self.write(caller, handle, write, *request, reply),
             Op::Flush { handle, lock_owner } => done(fs.flush(ctx, node, handle, lock_owner)),
             Op::Release(handle, release) => done(fs.release(ctx, node, handle, &release)),
+            Op::Lock(handle, lock) => self.lock(caller, handle, &lock, patience, reply),
             Op::Fsync { handle, datasync } => done(fs.fsync(ctx, node, handle, datasync)),
             Op::Fallocate { handle, mode, offset, len } => {
                 done(fs.fallocate(ctx, node, handle, mode, offset, len))
@@ -148,6 +154,30 @@ impl<F: FileSystem> Server<F> {
         written.size = written.size.min(write.size as usize);
         self.counters.bytes_written(written.size);
         reply.written(&written)
+    }
+
+    /// GETLK, and the others, which may be answered later.
+    fn lock(
+        &self,
+        Caller { ctx, node }: &Caller,
+        handle: Handle,
+        request: &LockRequest,
+        patience: &Patience<'_>,
+        reply: &mut Reply<'_>,
+    ) -> Outcome<usize> {
+        let patience = |wait| Some(patience).filter(|_| wait);
+        match request {
+            LockRequest::Get(lock) => {
+                let found = self.fs.getlk(ctx, *node, handle, lock)?;
+                reply.put(&FileLock::from(found.unwrap_or(unlocked(lock))))
+            }
+            LockRequest::Set { lock, wait } => {
+                done(self.fs.setlk(ctx, *node, handle, lock, patience(*wait)))
+            }
+            LockRequest::Whole { kind, wait } => {
+                done(self.fs.flock(ctx, *node, handle, *kind, patience(*wait)))
+            }
+        }
     }
 
     /// COPY_FILE_RANGE answers in the two forms that its two opcodes have.
@@ -239,6 +269,11 @@ fn xattr(
     }
 }
 
+/// Nothing is in the way of `lock`.
+fn unlocked(lock: &RecordLock) -> RecordLock {
+    RecordLock { kind: LockKind::Unlock, pid: 0, ..*lock }
+}
+
 /// The room that any success of `operation` takes up in a reply's body.
 fn least_body(operation: &Operation<'_>, stamped: bool) -> usize {
     let stamp = if stamped && has_stamp(operation) { size_of::<Stamp>() } else { 0 };
@@ -280,6 +315,7 @@ fn fixed_part(operation: &Operation<'_>) -> usize {
         Op::Lseek { .. } => size_of::<LseekOut>(),
         Op::CopyFileRange { .. } => size_of::<CopyFileRangeOut>(),
         Op::Statfs => size_of::<Kstatfs>(),
+        Op::Lock(_, LockRequest::Get(_)) => size_of::<FileLock>(),
         Op::Getxattr { size: 0, .. } | Op::Listxattr { size: 0 } => size_of::<GetxattrOut>(),
         Op::Ioctl(_, ioctl) => size_of::<IoctlOut>() + ioctl.out_size as usize,
         _ => 0,

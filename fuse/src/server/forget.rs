@@ -2,7 +2,7 @@
 
 use zerocopy::{FromZeros, IntoBytes};
 
-use crate::abi::{BatchForgetIn, ForgetIn, ForgetOne, InHeader, Opcode};
+use crate::abi::{BatchForgetIn, ForgetIn, ForgetOne, InHeader, InterruptIn, Opcode};
 use crate::decode;
 use crate::failure::{Failure, Outcome};
 use crate::filesystem::FileSystem;
@@ -17,8 +17,7 @@ const CHUNK: usize = 64;
 impl<F: FileSystem> Server<F> {
     /// Does what is asked where it makes sense; there is nobody to tell where it does not.
     ///
-    /// INTERRUPT finds nothing to interrupt, for no request blocks on another guest. NOTIFY_REPLY answers what is
-    /// never asked.
+    /// NOTIFY_REPLY answers what is never asked.
     pub(super) fn one_way(
         &self,
         opcode: Opcode,
@@ -33,6 +32,7 @@ impl<F: FileSystem> Server<F> {
             _ if self.session.wire().is_none() => Ok(0),
             Opcode::Forget => self.forget(header, request),
             Opcode::BatchForget => self.batch_forget(request),
+            Opcode::Interrupt => self.interrupt(request),
             _ => Ok(0),
         }
     }
@@ -44,6 +44,16 @@ impl<F: FileSystem> Server<F> {
         let mut forget = ForgetIn::new_zeroed();
         read(request, forget.as_mut_bytes())?;
         self.fs.forget(decode::node(header.nodeid)?, forget.nlookup);
+        Ok(0)
+    }
+
+    fn interrupt(&self, request: &mut dyn RequestReader) -> Outcome<usize> {
+        if request.remaining() != size_of::<InterruptIn>() {
+            return Err(Failure::Malformed);
+        }
+        let mut interrupt = InterruptIn::new_zeroed();
+        read(request, interrupt.as_mut_bytes())?;
+        self.fs.interrupt(interrupt.unique);
         Ok(0)
     }
 

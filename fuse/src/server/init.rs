@@ -24,10 +24,8 @@ const WIRE: InitFlags = InitFlags::INIT_EXT
     .union(InitFlags::MAP_ALIGNMENT)
     .union(InitFlags::SETXATTR_EXT);
 
-/// Never granted: locks stay in the guest, and the rest is for file systems on the guest's own `/dev/fuse`.
-const REFUSED: InitFlags = InitFlags::POSIX_LOCKS
-    .union(InitFlags::FLOCK_LOCKS)
-    .union(InitFlags::SPLICE_WRITE)
+/// Never granted: they are for file systems on the guest's own `/dev/fuse`.
+const REFUSED: InitFlags = InitFlags::SPLICE_WRITE
     .union(InitFlags::SPLICE_MOVE)
     .union(InitFlags::SPLICE_READ)
     .union(InitFlags::INIT_RESERVED)

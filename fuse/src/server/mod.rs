@@ -27,6 +27,7 @@ use crate::failure::{Failure, Outcome};
 use crate::filesystem::FileSystem;
 use crate::io::{ReplyWriter, RequestReader};
 use crate::mapper::Mapper;
+use crate::park::{Handled, Park, Patience};
 
 use dispatch::{Caller, Exchange};
 use reply::Reply;
@@ -95,8 +96,8 @@ impl<F: FileSystem> Server<F> {
         &self.counters
     }
 
-    /// Serves one request; returns the length of the reply, 0 for requests that have none (FORGET and its like).
-    /// May be called from several threads at once.
+    /// As [`Self::handle_or_park`], where no request can be put aside: a lock that would have to be waited for is
+    /// `ENOLCK`. Returns the length of the reply.
     ///
     /// # Errors
     /// [`ProtocolError`] where no reply is possible.
@@ -106,6 +107,24 @@ impl<F: FileSystem> Server<F> {
         reply: &mut dyn ReplyWriter,
         mapper: Option<&dyn Mapper>,
     ) -> Result<usize, ProtocolError> {
+        match self.handle_or_park(request, reply, mapper, None)? {
+            Handled::Replied(len) => Ok(len),
+            Handled::Parked => Ok(0),
+        }
+    }
+
+    /// Serves one request; tells the length of the reply, 0 for requests that have none (FORGET and its like).
+    /// May be called from several threads at once.
+    ///
+    /// # Errors
+    /// [`ProtocolError`] where no reply is possible.
+    pub fn handle_or_park(
+        &self,
+        request: &mut dyn RequestReader,
+        reply: &mut dyn ReplyWriter,
+        mapper: Option<&dyn Mapper>,
+        lot: Option<&dyn Park>,
+    ) -> Result<Handled, ProtocolError> {
         let total = request.remaining();
         let header = read_header(request);
         let opcode = header.as_ref().ok().and_then(|header| Opcode::from_number(header.opcode));
@@ -116,7 +135,7 @@ impl<F: FileSystem> Server<F> {
             self.counters.outcome(Some(opcode), &outcome);
             return match outcome {
                 Err(Failure::Memory(error)) => Err(ProtocolError::Memory(error)),
-                _ => Ok(0),
+                _ => Ok(Handled::Replied(0)),
             };
         }
         let capacity = reply.capacity();
@@ -124,10 +143,14 @@ impl<F: FileSystem> Server<F> {
             self.counters.malformed(opcode);
             return Err(ProtocolError::NoReplyRoom { opcode: header.opcode, capacity });
         };
-        let mut exchange = Exchange { request, reply, mapper };
+        let patience = Patience::new((header.unique, opcode), lot, &self.counters);
+        let mut exchange = Exchange { request, reply, mapper, patience };
         let outcome = self.serve(&header, opcode, total, &mut exchange);
+        if exchange.patience.is_parked() {
+            return Ok(Handled::Parked);
+        }
         self.counters.outcome(opcode, &outcome);
-        exchange.reply.finish(header.unique, outcome)
+        exchange.reply.finish(header.unique, outcome).map(Handled::Replied)
     }
 
     /// The guest has gone without a word (device reset, disconnect): as DESTROY, and INIT may come again.

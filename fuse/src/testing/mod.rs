@@ -6,8 +6,10 @@ mod build;
 pub mod fuzz;
 mod null_fs;
 mod requests;
+mod waiting;
 
 pub use buffers::{MemoryReply, MemoryRequest};
 pub use build::RequestBuilder;
 pub use null_fs::{NullFs, answers};
 pub use requests::{init, init_short, valid};
+pub use waiting::WaitingRoom;

@@ -12,20 +12,21 @@ use crate::abi::{InitFlags, Kstatfs, Stamp};
 use crate::dirs::{DirBuffer, DirEntry, DirPlusBuffer};
 use crate::errno;
 use crate::filesystem::{
-    Attributes, CopyRange, Create, Entry, FileSystem, Ioctl, IoctlReply, Make, Offer, Open, Opened,
-    Read, Release, RemoveMapping, SetAttr, SetupMapping, StatxAttributes, Write, Written,
-    XattrReply,
+    Attributes, CopyRange, Create, Entry, FileSystem, Ioctl, IoctlReply, LockKind, Make, Offer,
+    Open, Opened, Read, RecordLock, Release, RemoveMapping, SetAttr, SetupMapping, StatxAttributes,
+    Write, Written, XattrReply,
 };
 use crate::ids::{Context, Handle, NodeId};
 use crate::io::{DataSink, DataSource, WriteMode};
 use crate::mapper::{Mapper, Mapping};
+use crate::park::{Later, Patience};
 
 /// What [`NullFs`] answers.
 pub mod answers {
     use std::time::Duration;
 
     use crate::abi::{Attr, Kstatfs, OpenReplyFlags, Stamp, Statx};
-    use crate::filesystem::{Attributes, Entry, Opened, StatxAttributes};
+    use crate::filesystem::{Attributes, Entry, LockKind, Opened, RecordLock, StatxAttributes};
     use crate::ids::Handle;
 
     /// A symlink's target.
@@ -107,6 +108,12 @@ pub mod answers {
         }
     }
 
+    /// GETLK.
+    #[must_use]
+    pub fn lock() -> RecordLock {
+        RecordLock { owner: 0, start: 1, end: 2, kind: LockKind::Read, pid: 3 }
+    }
+
     /// OPEN and its like.
     #[must_use]
     pub fn opened() -> Opened {
@@ -121,6 +128,7 @@ pub struct NullFs {
     file: Option<File>,
     calls: Option<Mutex<Vec<String>>>,
     errno: AtomicI32,
+    held: Mutex<Option<Vec<Later>>>,
 }
 
 impl NullFs {
@@ -161,6 +169,26 @@ impl NullFs {
         calls
             .map(|calls| std::mem::take(&mut *calls.unwrap_or_else(PoisonError::into_inner)))
             .unwrap_or_default()
+    }
+
+    /// Locks that are waited for are waited for from now on; else they are had at once.
+    pub fn hold_locks(&self) {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default();
+    }
+
+    /// Those who wait for locks.
+    #[must_use]
+    pub fn waiting(&self) -> Vec<Later> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    fn wait(&self, patience: Option<&Patience<'_>>) -> Result<()> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Some(patience), Some(held)) = (patience, &mut *held) {
+            held.push(patience.park()?);
+        }
+        Ok(())
     }
 
     fn call(&self, ctx: &Context, name: &str, arguments: &[&dyn Debug]) -> Result<()> {
@@ -229,6 +257,7 @@ impl FileSystem for NullFs {
         tmpfile(parent: NodeId, create: &Create<'_>) -> (Entry, Opened) = (answers::entry(), answers::opened());
         flush(node: NodeId, handle: Handle, lock_owner: u64) -> () = ();
         release(node: NodeId, handle: Handle, release: &Release) -> () = ();
+        getlk(node: NodeId, handle: Handle, lock: &RecordLock) -> Option<RecordLock> = Some(answers::lock());
         fsync(node: NodeId, handle: Handle, datasync: bool) -> () = ();
         fallocate(node: NodeId, handle: Handle, mode: u32, offset: u64, len: u64) -> () = ();
         lseek(node: NodeId, handle: Handle, offset: u64, whence: u32) -> u64 = offset + 1;
@@ -250,6 +279,35 @@ impl FileSystem for NullFs {
 
     fn destroy(&self) {
         self.note(&"destroy", &[]);
+    }
+
+    /// Whoever has patience waits where [`NullFs::hold_locks`] was called.
+    fn setlk(
+        &self,
+        ctx: &Context,
+        node: NodeId,
+        handle: Handle,
+        lock: &RecordLock,
+        patience: Option<&Patience<'_>>,
+    ) -> Result<()> {
+        self.call(ctx, "setlk", &[&node, &handle, lock, &patience])?;
+        self.wait(patience)
+    }
+
+    fn flock(
+        &self,
+        ctx: &Context,
+        node: NodeId,
+        handle: Handle,
+        kind: LockKind,
+        patience: Option<&Patience<'_>>,
+    ) -> Result<()> {
+        self.call(ctx, "flock", &[&node, &handle, &kind, &patience])?;
+        self.wait(patience)
+    }
+
+    fn interrupt(&self, unique: u64) {
+        self.note(&"interrupt", &[&unique]);
     }
 
     fn forget(&self, node: NodeId, count: u64) {

@@ -1,11 +1,11 @@
 //! One well-formed request of each kind, as Linux sends it.
 
 use crate::abi::{
-    AccessIn, BatchForgetIn, CopyFileRangeIn, CreateIn, ExtHeader, FallocateIn, FlushIn, ForgetIn,
-    ForgetOne, FsyncIn, GETATTR_FH, GetattrIn, GetxattrIn, InitFlags, InitIn, IoctlIn, LinkIn,
-    LseekIn, MAJOR, MkdirIn, MknodIn, Opcode, OpenIn, ReadIn, ReleaseIn, RemovemappingIn,
-    RemovemappingOne, Rename2In, RenameIn, Secctx, SetattrIn, SetattrValid, SetupmappingIn,
-    SetxattrExtIn, SetxattrIn, StatxIn, SuppGroup, SyncfsIn, WriteIn,
+    AccessIn, BatchForgetIn, CopyFileRangeIn, CreateIn, ExtHeader, FallocateIn, FileLock, FlushIn,
+    ForgetIn, ForgetOne, FsyncIn, GETATTR_FH, GetattrIn, GetxattrIn, InitFlags, InitIn,
+    InterruptIn, IoctlIn, LK_FLOCK, LinkIn, LkIn, LseekIn, MAJOR, MkdirIn, MknodIn, Opcode, OpenIn,
+    ReadIn, ReleaseIn, RemovemappingIn, RemovemappingOne, Rename2In, RenameIn, Secctx, SetattrIn,
+    SetattrValid, SetupmappingIn, SetxattrExtIn, SetxattrIn, StatxIn, SuppGroup, SyncfsIn, WriteIn,
 };
 use zerocopy::IntoBytes;
 
@@ -116,10 +116,12 @@ fn open_file(request: Request, opcode: Opcode) -> Request {
             .with(&RemovemappingOne { moffset: 0x20_0000, len: 0x20_0000 })
             .with(&RemovemappingOne { moffset: 0x40_0000, len: 0x20_0000 }),
         Opcode::Syncfs => request.with(&SyncfsIn::default()),
-        Opcode::Interrupt | Opcode::Bmap => request.bytes(&[0; 8]),
-        Opcode::Poll => request.bytes(&[0; 24]),
-        // GETLK, SETLK, SETLKW.
-        _ => request.bytes(&[0; 48]),
+        Opcode::Interrupt => request.with(&InterruptIn { unique: 77 }),
+        Opcode::Getlk | Opcode::Setlk => request.with(&lock(0)),
+        Opcode::Setlkw => request.with(&lock(LK_FLOCK)),
+        Opcode::Bmap => request.bytes(&[0; 8]),
+        // POLL.
+        _ => request.bytes(&[0; 24]),
     }
 }
 
@@ -157,6 +159,12 @@ fn read(offset: u64, size: u32) -> ReadIn {
 
 fn write(size: u32) -> WriteIn {
     WriteIn { fh: 9, offset: 4096, size, write_flags: 4, flags: 1, ..WriteIn::default() }
+}
+
+/// A write lock of bytes 100 to 199.
+fn lock(lk_flags: u32) -> LkIn {
+    let lk = FileLock { start: 100, end: 199, r#type: 1, pid: 4321 };
+    LkIn { fh: 9, owner: 11, lk, lk_flags, padding: 0 }
 }
 
 fn ioctl() -> IoctlIn {

@@ -18,6 +18,14 @@ pub fn samepaged() -> Result<PathBuf> {
     build(&["build", "--release", "--package", "samepaged", "--bin", "samepaged"], &[])
 }
 
+/// A release build of `samepage`, the operator's tool.
+///
+/// # Errors
+/// It does not compile.
+pub fn samepage() -> Result<PathBuf> {
+    build(&["build", "--release", "--package", "samepage-cli", "--bin", "samepage"], &[])
+}
+
 /// A build of `samepaged` that breaks the rule of the coherence protocol which its environment
 /// names. It has a target directory of its own, so that nobody takes it for the real one.
 ///
@@ -61,6 +69,14 @@ pub fn probe() -> Result<PathBuf> {
 /// As [`guest_agent`].
 pub fn calls() -> Result<PathBuf> {
     build_static("samepage-guest", "samepage-calls")
+}
+
+/// The program that locks files step by step, linked statically so that it runs in any guest.
+///
+/// # Errors
+/// As [`guest_agent`].
+pub fn locker() -> Result<PathBuf> {
+    build_static("samepage-guest", "samepage-locker")
 }
 
 fn build_static(package: &str, program: &str) -> Result<PathBuf> {

@@ -8,6 +8,7 @@ mod coherent;
 mod exercisers;
 mod histories;
 mod kernels;
+mod locks;
 mod pjdfstest;
 mod power_cycles;
 mod requests;

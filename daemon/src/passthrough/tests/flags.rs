@@ -30,7 +30,7 @@ fn options_decide() {
         | InitFlags::SECURITY_CTX
         | InitFlags::SUBMOUNTS
         | InitFlags::DIRECT_IO_ALLOW_MMAP;
-    let never = InitFlags::POSIX_LOCKS | InitFlags::FLOCK_LOCKS | InitFlags::NO_OPEN_SUPPORT;
+    let never = InitFlags::NO_OPEN_SUPPORT;
     assert!(!plain.intersects(optional | never));
     let expected = InitFlags::DONT_MASK
         | InitFlags::ATOMIC_O_TRUNC
@@ -38,7 +38,9 @@ fn options_decide() {
         | InitFlags::DO_READDIRPLUS
         | InitFlags::READDIRPLUS_AUTO
         | InitFlags::PARALLEL_DIROPS
-        | InitFlags::CREATE_SUPP_GROUP;
+        | InitFlags::CREATE_SUPP_GROUP
+        | InitFlags::POSIX_LOCKS
+        | InitFlags::FLOCK_LOCKS;
     assert!(plain.contains(expected));
     let all = Config {
         writeback: true,
@@ -63,6 +65,18 @@ fn a_guest_without_what_is_demanded_is_refused() {
     assert!(share.fs.init(&(InitFlags::all()).into()).unwrap().contains(InitFlags::POSIX_ACL));
 }
 
+/// A flush for each file that is only read is the price of locks.
+#[test]
+fn without_locks_readers_do_not_flush() {
+    let share = Share::on_disk(&Config { posix_locks: false, ..config(Prefer) });
+    share.host_file("file", "");
+    let open = |flags: i32| {
+        let open = Open { flags: flags as u32, kill_suidgid: false };
+        share.fs.open(&ROOT, share.node("file"), &open).unwrap().flags
+    };
+    assert_eq!(open(libc::O_RDONLY), open(libc::O_RDWR) | OpenReplyFlags::NOFLUSH);
+}
+
 /// Flags for a file and for a directory, and the timeouts.
 fn caching(cache: CachePolicy) -> (OpenReplyFlags, OpenReplyFlags, Duration) {
     let share = Share::on_disk(&Config { cache, ..config(Prefer) });
@@ -72,7 +86,7 @@ fn caching(cache: CachePolicy) -> (OpenReplyFlags, OpenReplyFlags, Duration) {
     assert_eq!(created.flags, file.flags);
     let read_only = Open { flags: libc::O_RDONLY as u32, kill_suidgid: false };
     let reader = share.fs.open(&ROOT, NodeId(entry.nodeid), &read_only).unwrap();
-    assert_eq!(reader.flags, file.flags | OpenReplyFlags::NOFLUSH);
+    assert_eq!(reader.flags, file.flags, "who closes may give up locks");
     assert_eq!(entry.entry_ttl, entry.attr_ttl);
     (file.flags, share.fs.opendir(&ROOT, NodeId::ROOT, 0).unwrap().flags, entry.entry_ttl)
 }

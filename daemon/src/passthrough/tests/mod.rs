@@ -13,6 +13,8 @@ mod extended;
 mod flags;
 mod inodes;
 mod ioctls;
+mod lock_model;
+mod locks;
 mod lookups;
 mod mappings;
 mod million;

@@ -108,6 +108,17 @@ fn expected_of_open_files(opcode: Opcode) -> (&'static str, Vec<u8>) {
             "release N7 H9 Release { flags: 2, lock_owner: 11, flush: true, flock_unlock: false }",
             vec![],
         ),
+        Opcode::Getlk => (
+            "getlk N7 H9 RecordLock { owner: 11, start: 100, end: 199, kind: Write, pid: 4321 }",
+            le![1u64, 2u64, 0u32, 3u32],
+        ),
+        Opcode::Setlk => (
+            "setlk N7 H9 RecordLock { owner: 11, start: 100, end: 199, kind: Write, pid: 4321 } None",
+            vec![],
+        ),
+        Opcode::Setlkw => {
+            ("flock N7 H9 Write Some(Patience { unique: 1234605616436508552, .. })", vec![])
+        }
         Opcode::Fsync => ("fsync N7 H9 true", vec![]),
         Opcode::Fallocate => ("fallocate N7 H9 3 4096 8192", vec![]),
         Opcode::Lseek => ("lseek N7 H9 100 3", le![101u64]),

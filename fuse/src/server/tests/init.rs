@@ -115,9 +115,7 @@ fn what_this_server_cannot_do_is_never_offered_nor_granted() {
     let guest = Guest::booting(NullFs::recording());
     let everything = InitFlags::from_bits_retain(u64::MAX);
     let granted = flags(&out(&guest.send(&init(45, everything))));
-    let refused = InitFlags::POSIX_LOCKS
-        | InitFlags::FLOCK_LOCKS
-        | InitFlags::SPLICE_READ
+    let refused = InitFlags::SPLICE_READ
         | InitFlags::SPLICE_WRITE
         | InitFlags::SPLICE_MOVE
         | InitFlags::INIT_RESERVED

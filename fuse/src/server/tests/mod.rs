@@ -4,6 +4,7 @@ mod data;
 mod expected;
 mod faulty;
 mod init;
+mod locks;
 mod malformed;
 mod one_way;
 mod properties;

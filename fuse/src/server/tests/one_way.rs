@@ -38,12 +38,21 @@ fn a_long_batch_is_done_to_its_end() {
 }
 
 #[test]
-fn interrupts_and_answers_to_nothing_are_dropped() {
+fn interrupts_reach_the_file_system() {
     let guest = Guest::mounted();
-    for opcode in [Opcode::Interrupt, Opcode::NotifyReply] {
-        assert!(send(&guest, &valid(opcode)).is_empty());
-        assert!(send(&guest, &RequestBuilder::new(opcode).build()).is_empty());
+    assert_eq!(send(&guest, &valid(Opcode::Interrupt)), ["interrupt 77"]);
+    for len in [0, 7, 9] {
+        let malformed = RequestBuilder::new(Opcode::Interrupt).bytes(&vec![0; len]).build();
+        assert!(send(&guest, &malformed).is_empty(), "{len}");
     }
+    assert_eq!(guest.server.counters().snapshot().malformed, 6);
+}
+
+#[test]
+fn answers_to_nothing_are_dropped() {
+    let guest = Guest::mounted();
+    assert!(send(&guest, &valid(Opcode::NotifyReply)).is_empty());
+    assert!(send(&guest, &RequestBuilder::new(Opcode::NotifyReply).build()).is_empty());
 }
 
 #[test]

@@ -10,16 +10,13 @@ use crate::errno;
 use crate::testing::{NullFs, RequestBuilder as Request, valid};
 
 /// Those that the file system never sees.
-const NOT_FOR_THE_FILE_SYSTEM: [Opcode; 11] = [
+const NOT_FOR_THE_FILE_SYSTEM: [Opcode; 8] = [
     Opcode::Init,
     Opcode::Destroy,
     Opcode::Forget,
     Opcode::BatchForget,
     Opcode::Interrupt,
     Opcode::NotifyReply,
-    Opcode::Getlk,
-    Opcode::Setlk,
-    Opcode::Setlkw,
     Opcode::Bmap,
     Opcode::Poll,
 ];
@@ -109,7 +106,7 @@ fn a_reply_fits_exactly_or_is_not_begun() {
 #[test]
 fn requests_that_linux_answers_itself_are_enosys() {
     let guest = Guest::mounted();
-    for opcode in [Opcode::Getlk, Opcode::Setlk, Opcode::Setlkw, Opcode::Bmap, Opcode::Poll] {
+    for opcode in [Opcode::Bmap, Opcode::Poll] {
         assert_eq!(guest.errno(&valid(opcode)), errno::ENOSYS, "{}", opcode.name());
     }
     for unknown in [0, 7, 19, 54, 4096, u32::MAX] {

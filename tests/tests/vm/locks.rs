@@ -1,0 +1,205 @@
+//! Locks between guests, and with processes of the host.
+
+use std::path::Path;
+use std::process::{Child, Command as HostCommand, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use samepage_tests::framework::cargo;
+use samepage_tests::framework::daemon::Program;
+use samepage_tests::framework::guest::{Event, Running};
+use samepage_tests::framework::lab::Builder;
+use samepage_tests::framework::{Command, Guest, Lab};
+
+const LOCKER: &str = "/bin/samepage-locker";
+/// A test that waits longer than this has failed.
+const LIMIT: Duration = Duration::from_mins(2);
+const SIGTERM: i32 = 15;
+const SIGKILL: i32 = 9;
+
+fn lab(guests: usize) -> Result<Lab> {
+    // virtiofsd knows no locks but the guest's own.
+    let builder: Builder = Lab::builder().guests(guests).daemon(Program::Samepaged);
+    let lab = builder.cache("auto").program(cargo::locker()?, LOCKER).boot()?;
+    std::fs::write(lab.host("f"), "")?;
+    std::fs::write(lab.host("g"), "")?;
+    Ok(lab)
+}
+
+/// A locker that goes through its steps in a guest.
+struct Locker(Running);
+
+impl Locker {
+    fn start(guest: &Guest, words: &str) -> Result<Self> {
+        Ok(Self(guest.start(Command::new(LOCKER).args(words.split(' ')))?))
+    }
+
+    /// The next line of its output.
+    fn says(&self, expected: &str) -> Result<()> {
+        match self.0.next(Instant::now() + LIMIT)? {
+            Some(Event::Stdout(bytes)) => {
+                let text = String::from_utf8_lossy(&bytes).into_owned();
+                ensure!(text == format!("{expected}\n"), "{text:?} instead of {expected:?}");
+                Ok(())
+            }
+            other => bail!("{other:?} instead of {expected:?}"),
+        }
+    }
+}
+
+/// What a locker says that goes through its steps without waiting for anybody.
+fn steps(guest: &Guest, words: &str) -> Result<String> {
+    Ok(guest.run(Command::new(LOCKER).args(words.split(' ')))?.ok()?.text())
+}
+
+fn host_steps(words: &[&str]) -> Result<String> {
+    let output = HostCommand::new(cargo::locker()?).args(words).output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// A process of the host's that holds a lock, and is killed in the end.
+struct HostHolder(Child);
+
+impl HostHolder {
+    fn start(how: &str, file: &Path, step: &str) -> Result<Self> {
+        use std::io::BufRead;
+        let mut command = HostCommand::new(cargo::locker()?);
+        command.arg(how).arg(file).args([step, "hold"]).stdout(Stdio::piped());
+        let mut child = command.spawn()?;
+        let stdout = child.stdout.take().context("it was piped")?;
+        let holder = Self(child);
+        let mut line = String::new();
+        std::io::BufReader::new(stdout).read_line(&mut line)?;
+        ensure!(line == format!("{step} ok\n"), "{line:?}");
+        Ok(holder)
+    }
+}
+
+impl Drop for HostHolder {
+    fn drop(&mut self) {
+        // It may have ended by itself; nothing is left to do then.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// How many requests have asked for a lock, with patience.
+fn waits(guest: &Guest) -> Result<u64> {
+    Ok(guest.counters()?.requests("SETLKW"))
+}
+
+fn until(condition: impl Fn() -> Result<bool>) -> Result<()> {
+    let begun = Instant::now();
+    while !condition()? {
+        ensure!(begun.elapsed() < LIMIT, "it does not happen");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+#[test]
+fn guests_and_the_host_exclude_each_other() -> Result<()> {
+    let lab = lab(2)?;
+    let on_host = lab.host("f");
+    let path = on_host.to_str().context("a path that is text")?;
+    for how in ["posix", "ofd", "flock"] {
+        let holder = Locker::start(&lab[0], &format!("{how} /mnt/f write:0:10 hold"))?;
+        holder.says("write:0:10 ok")?;
+        ensure!(steps(&lab[1], &format!("{how} /mnt/f read:5:1"))? == "read:5:1 EAGAIN\n", "{how}");
+        ensure!(steps(&lab[0], &format!("{how} /mnt/f read:5:1"))? == "read:5:1 EAGAIN\n", "{how}");
+        ensure!(host_steps(&[how, path, "read:5:1"])? == "read:5:1 EAGAIN\n", "{how}");
+        if how != "flock" {
+            ensure!(steps(&lab[1], &format!("{how} /mnt/f write:10:0"))? == "write:10:0 ok\n");
+        }
+        let waiter = Locker::start(&lab[1], &format!("{how} /mnt/f wait-write:9:2 hold"))?;
+        holder.0.signal(SIGTERM)?;
+        waiter.says("wait-write:9:2 ok")?;
+        ensure!(host_steps(&[how, path, "write:9:1"])? == "write:9:1 EAGAIN\n", "{how}");
+        waiter.0.signal(SIGKILL)?;
+        waiter.0.wait(Instant::now() + LIMIT)?;
+
+        let host = HostHolder::start(how, &on_host, "write:0:0")?;
+        ensure!(
+            steps(&lab[1], &format!("{how} /mnt/f write:3:1"))? == "write:3:1 EAGAIN\n",
+            "{how}"
+        );
+        let waiter = Locker::start(&lab[0], &format!("{how} /mnt/f wait-read:3:1"))?;
+        drop(host);
+        waiter.says("wait-read:3:1 ok")?;
+    }
+    // As POSIX has it, whoever closes any descriptor of the file loses the locks; those of open files stay.
+    for (how, left) in [("posix", "ok"), ("ofd", "EAGAIN")] {
+        let holder = Locker::start(&lab[0], &format!("{how} /mnt/f write:0:1 close hold"))?;
+        holder.says("write:0:1 ok")?;
+        holder.says("close ok")?;
+        let expected = format!("write:0:1 {left}\n");
+        ensure!(steps(&lab[1], &format!("{how} /mnt/f write:0:1"))? == expected, "{how}");
+        holder.0.signal(SIGKILL)?;
+        holder.0.wait(Instant::now() + LIMIT)?;
+    }
+    lab.power_off()
+}
+
+/// There is one request queue, and one worker for it.
+#[test]
+fn those_who_wait_hold_nobody_up() -> Result<()> {
+    let lab = lab(1)?;
+    let holder = Locker::start(&lab[0], "posix /mnt/f write:0:0 hold")?;
+    holder.says("write:0:0 ok")?;
+    let wait = |_| Locker::start(&lab[0], "posix /mnt/f wait-write:0:0");
+    let waiters = (0..20).map(wait).collect::<Result<Vec<_>>>()?;
+    lab[0].sh("mkdir /mnt/d && echo x > /mnt/d/x && cat /mnt/d/x && rm -r /mnt/d")?.ok()?;
+    until(|| Ok(waits(&lab[0])? >= 20))?;
+    lab[0].sh("mkdir /mnt/d && rmdir /mnt/d")?.ok()?;
+    holder.0.signal(SIGTERM)?;
+    for waiter in &waiters {
+        waiter.says("wait-write:0:0 ok")?;
+    }
+
+    // Two processes that would wait for each other: a gate sees to it who closes the circle.
+    let gate = Locker::start(&lab[0], "posix /mnt/g write:0:1 hold")?;
+    gate.says("write:0:1 ok")?;
+    let before = waits(&lab[0])?;
+    let last = "posix /mnt/f write:1:1 hold-until:/mnt/g wait-write:0:1 hold";
+    let last = Locker::start(&lab[0], last)?;
+    last.says("write:1:1 ok")?;
+    let first = Locker::start(&lab[0], "posix /mnt/f write:0:1 wait-write:1:1 hold")?;
+    first.says("write:0:1 ok")?;
+    until(|| Ok(waits(&lab[0])? >= before + 2))?;
+    gate.0.signal(SIGTERM)?;
+    last.says("hold-until:/mnt/g ok")?;
+    last.says("wait-write:0:1 EDEADLK")?;
+    last.0.signal(SIGTERM)?;
+    first.says("wait-write:1:1 ok")?;
+    lab.power_off()
+}
+
+#[test]
+fn a_guest_that_is_killed_leaves_no_locks() -> Result<()> {
+    let mut lab = lab(2)?;
+    for how in ["posix", "flock"] {
+        let holder = Locker::start(&lab[0], &format!("{how} /mnt/f write:0:0 hold"))?;
+        holder.says("write:0:0 ok")?;
+        let waiter = Locker::start(&lab[1], &format!("{how} /mnt/f wait-write:0:0 hold"))?;
+        ensure!(
+            steps(&lab[1], &format!("{how} /mnt/f write:0:0"))? == "write:0:0 EAGAIN\n",
+            "{how}"
+        );
+        lab.power_cycle(0)?;
+        waiter.says("wait-write:0:0 ok")?;
+
+        // Now the other way round: somebody waits in the guest that is killed.
+        let before = waits(&lab[0])?;
+        let _waiter = Locker::start(&lab[0], &format!("{how} /mnt/f wait-write:0:0 hold"))?;
+        until(|| Ok(waits(&lab[0])? > before))?;
+        lab.power_cycle(0)?;
+        ensure!(
+            steps(&lab[0], &format!("{how} /mnt/f write:0:0"))? == "write:0:0 EAGAIN\n",
+            "{how}"
+        );
+        lab.power_cycle(1)?;
+        ensure!(steps(&lab[0], &format!("{how} /mnt/f write:0:0"))? == "write:0:0 ok\n", "{how}");
+    }
+    lab.power_off()
+}
