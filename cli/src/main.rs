@@ -6,6 +6,7 @@ mod arguments;
 mod look;
 mod report;
 mod text;
+mod top;
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -18,8 +19,11 @@ use self::look::Looker;
 use self::report::Report;
 
 fn main() -> ExitCode {
-    let Command::Table(table) = Arguments::parse().command;
-    match run(&table) {
+    let result = match Arguments::parse().command {
+        Command::Table(table) => run(&table),
+        Command::Top(top) => top::run(&top),
+    };
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read the output has seen enough.
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
@@ -58,13 +62,21 @@ fn show(table: &Table, report: &Report) -> io::Result<()> {
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
     let text = text::of(report, now);
-    match (table.watch, out.is_terminal()) {
+    if table.watch {
+        again(&mut out, &text)
+    } else {
+        write!(out, "{text}")?;
+        out.flush()
+    }
+}
+
+/// Shows text that takes the place of what was shown before.
+fn again(out: &mut io::StdoutLock<'_>, text: &str) -> io::Result<()> {
+    if out.is_terminal() {
         // From the top left corner; each line is cleared to its end, and what is below it, too.
-        (true, true) => {
-            write!(out, "\x1b[H{}\x1b[J", text.replace('\n', "\x1b[K\n"))?;
-        }
-        (true, false) => writeln!(out, "{text}")?,
-        (false, _) => write!(out, "{text}")?,
+        write!(out, "\x1b[H{}\x1b[J", text.replace('\n', "\x1b[K\n"))?;
+    } else {
+        writeln!(out, "{text}")?;
     }
     out.flush()
 }

@@ -3,6 +3,7 @@
 //! [`run`] is the whole program: the command line becomes a [`cli::Config`], [`service`] wires the file system, the
 //! server and the transport together, and errors become one line and an exit status.
 
+pub mod activation;
 pub mod cli;
 pub mod coherent;
 pub mod error;
@@ -27,7 +28,8 @@ const USAGE: u8 = 2;
 
 /// Runs the daemon with the given arguments, the program's name first, to its end.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let config = match cli::parse(arguments) {
+    let parsed = activation::descriptor().and_then(|socket| cli::parse(arguments, socket));
+    let config = match parsed {
         Ok(Command::Serve(config)) => config,
         Ok(Command::Print(text)) => {
             // Nobody is left to tell when the reader has gone.

@@ -16,7 +16,7 @@ use tracing::{info, warn};
 use crate::cli::{Config, Front};
 use crate::coherent::{Coherent, table};
 use crate::error::StartError;
-use crate::metrics::{self, StatsSocket};
+use crate::metrics::{Sources, StatsSocket};
 use crate::passthrough::{self, Passthrough};
 use crate::socket::{BoundSocket, PidFile, SocketError};
 use crate::transport::{self, Counters, RequestHandler, Stopper};
@@ -35,7 +35,7 @@ const MAX_BACKGROUND: u16 = 64;
 pub fn run(config: &Config) -> Result<(), StartError> {
     // Before anything else: nothing of ours may get the number of an inherited descriptor.
     let entrance = Entrance::new(&config.front)?;
-    logging::start(config.log_level, config.log_target)?;
+    logging::start(config.log_level, config.log_target, &config.guest_name())?;
     check_directory(&config.share.shared_dir)?;
     let descriptors = limits::set_descriptors(config.rlimit_nofile)?;
     let claim = entrance.claim()?;
@@ -55,7 +55,7 @@ pub fn run(config: &Config) -> Result<(), StartError> {
     if config.table_region {
         device.region = Some(table::region(&engine).map_err(system("version table"))?);
     }
-    serve(config, &device, share, Some(watcher), door, || {
+    serve(config, &device, share, Some((Arc::clone(&engine), watcher)), door, || {
         greet(config, descriptors);
         info!("for the guest's samepage driver, QEMU needs {}", table::qemu_arguments(&engine));
     })
@@ -63,11 +63,11 @@ pub fn run(config: &Config) -> Result<(), StartError> {
 
 /// Serves a file system until a signal comes, or the only front end has gone. Nothing can fail any more once `greet`
 /// is called.
-fn serve<F: FileSystem + 'static>(
+fn serve<F: Share + 'static>(
     config: &Config,
     device: &transport::Options,
     share: F,
-    watcher: Option<Arc<Watcher>>,
+    table: Option<(Arc<Engine>, Arc<Watcher>)>,
     door: Door,
     greet: impl FnOnce(),
 ) -> Result<(), StartError> {
@@ -77,12 +77,23 @@ fn serve<F: FileSystem + 'static>(
     );
     let stopper = Arc::new(Stopper::new().map_err(system("event"))?);
     let counters = Arc::new(Counters::default());
-    let _stats = stats_socket(config, server.counters(), &counters, watcher)?;
+    let requests = Arc::clone(server.counters());
+    let handler = Arc::new(Handler(server));
+    let served = Arc::clone(&handler);
+    let sources = Sources {
+        guest: config.guest_name(),
+        directory: config.share.shared_dir.display().to_string(),
+        requests,
+        transport: Arc::clone(&counters),
+        locks: Box::new(move || served.0.file_system().lock_figures()),
+        table,
+    };
+    let _stats = stats_socket(config, sources)?;
     signals::watch(Arc::clone(&stopper)).map_err(system("signal handlers"))?;
 
     greet();
     let Door { listener, _socket, _pid_file } = door;
-    let handler: Arc<dyn RequestHandler> = Arc::new(Handler(server));
+    let handler: Arc<dyn RequestHandler> = handler;
     transport::serve(listener, device, &handler, &counters, &stopper)
         .map_err(system("waiting for a front end"))
 }
@@ -105,6 +116,24 @@ fn greet(config: &Config, descriptors: u64) {
         warn!("no more than {descriptors} open descriptors: the system allows no more");
     }
     info!("serving {}", config.share.shared_dir.display());
+}
+
+/// A file system that tells of its locks.
+trait Share: FileSystem {
+    /// How many stretches of files are locked, and how many requests wait for a lock.
+    fn lock_figures(&self) -> (usize, usize);
+}
+
+impl Share for Passthrough {
+    fn lock_figures(&self) -> (usize, usize) {
+        Self::lock_figures(self)
+    }
+}
+
+impl Share for Coherent {
+    fn lock_figures(&self) -> (usize, usize) {
+        Self::lock_figures(self)
+    }
 }
 
 /// A server as the transport wants it.
@@ -191,19 +220,9 @@ fn at(path: &Path) -> impl FnOnce(SocketError) -> StartError {
     move |error| StartError::Socket { path, error }
 }
 
-fn stats_socket(
-    config: &Config,
-    requests: &Arc<fuse::Counters>,
-    transport: &Arc<Counters>,
-    watcher: Option<Arc<Watcher>>,
-) -> Result<Option<StatsSocket>, StartError> {
+fn stats_socket(config: &Config, sources: Sources) -> Result<Option<StatsSocket>, StartError> {
     let Some(path) = &config.stats_socket else { return Ok(None) };
-    let (requests, transport) = (Arc::clone(requests), Arc::clone(transport));
-    let page = move || {
-        let watch = watcher.as_ref().map(|watcher| watcher.figures());
-        metrics::page(&requests, &transport, watch.as_ref())
-    };
-    StatsSocket::serve(path, page)
+    StatsSocket::serve(path, sources)
         .map(Some)
         .map_err(|error| StartError::StatsSocket { path: path.clone(), error })
 }

@@ -1,12 +1,14 @@
 //! Every developer command of Samepage. `cargo xtask` lists them.
 
 mod bench;
+mod deb;
 mod demo;
 mod deny;
 mod fetch;
 mod fuzz;
 mod guest;
 mod loom;
+mod manual;
 mod miri;
 mod model;
 mod test;
@@ -35,6 +37,8 @@ enum Command {
     Guest(guest::Arguments),
     Tidy(tidy::Arguments),
     Deny(deny::Arguments),
+    Man(manual::Arguments),
+    Deb(deb::Arguments),
     Loom(loom::Arguments),
     Miri(miri::Arguments),
     Model(model::Arguments),
@@ -54,6 +58,8 @@ fn main() -> ExitCode {
         Command::Guest(arguments) => guest::run(&arguments),
         Command::Tidy(arguments) => tidy::run(&arguments),
         Command::Deny(arguments) => deny::run(&arguments),
+        Command::Man(arguments) => manual::run(&arguments),
+        Command::Deb(arguments) => deb::run(&arguments),
         Command::Loom(arguments) => loom::run(&arguments),
         Command::Miri(arguments) => miri::run(&arguments),
         Command::Model(arguments) => model::run(&arguments),

@@ -106,6 +106,8 @@ pub(super) struct FrontArgs {
     pub(super) socket_path: Option<PathBuf>,
 
     /// A listening socket that the parent process has opened
+    ///
+    /// Without it and --socket-path the daemon takes the one that systemd passes (LISTEN_FDS).
     #[arg(long, value_name = "FD")]
     pub(super) fd: Option<i32>,
 
@@ -277,7 +279,11 @@ pub(super) struct DaemonArgs {
     #[arg(long)]
     pub(super) syslog: bool,
 
-    /// Answer HTTP requests for /metrics (Prometheus text) on this Unix socket
+    /// What logs and figures call the guest [default: the tag, else the socket's name, else the directory's]
+    #[arg(long, value_name = "NAME")]
+    pub(super) name: Option<String>,
+
+    /// Answer HTTP requests for /metrics (Prometheus text) and /health on this Unix socket
     #[arg(long, value_name = "PATH")]
     pub(super) stats_socket: Option<PathBuf>,
 }

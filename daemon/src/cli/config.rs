@@ -69,10 +69,36 @@ pub struct Config {
     pub log_level: LogLevel,
     /// Where it goes.
     pub log_target: LogTarget,
+    /// What logs and figures call the guest, where the user says so.
+    pub name: Option<String>,
     /// Where figures can be had.
     pub stats_socket: Option<PathBuf>,
     /// What the user should know about the options, for the log.
     pub notes: Vec<String>,
+}
+
+impl Config {
+    /// What the guest is called in logs and figures: as the user says, else by the device's tag, where the daemon knows
+    /// it, else by the socket's name.
+    #[must_use]
+    pub fn guest_name(&self) -> String {
+        if let Some(name) = &self.name {
+            return name.clone();
+        }
+        match (&self.device.tag, &self.front) {
+            (Some(tag), _) => tag.to_string(),
+            (None, Front::Path { path, .. }) => {
+                let stem = path.file_stem().unwrap_or(path.as_os_str());
+                stem.to_string_lossy().into_owned()
+            }
+            // Its parent has one socket for each guest, and knows the directory it gave this one.
+            (None, Front::Descriptor(_)) => {
+                let directory = &self.share.shared_dir;
+                let name = directory.file_name().unwrap_or(directory.as_os_str());
+                name.to_string_lossy().into_owned()
+            }
+        }
+    }
 }
 
 pub(super) fn check(args: &Args) -> Result<Config, UsageError> {
@@ -91,6 +117,7 @@ pub(super) fn check(args: &Args) -> Result<Config, UsageError> {
         watch: args.daemon.watch.into(),
         log_level: if args.old.debug { LogLevel::Debug } else { args.daemon.log_level },
         log_target: if args.daemon.syslog { LogTarget::Syslog } else { LogTarget::Stderr },
+        name: args.daemon.name.clone(),
         stats_socket: args.daemon.stats_socket.clone(),
     };
     if let (Some(stats), Front::Path { path, .. }) = (&config.stats_socket, &config.front)

@@ -23,11 +23,21 @@ pub enum Command {
     Print(String),
 }
 
-/// Reads the command line; the first argument is the program's name.
+/// All options, as clap knows them, for man pages and shells.
+#[must_use]
+pub fn command() -> clap::Command {
+    <args::Args as clap::CommandFactory>::command()
+}
+
+/// Reads the command line; the first argument is the program's name. `activated` is a listening socket that came with
+/// the process, for want of another one.
 ///
 /// # Errors
 /// Unknown, malformed, missing, contradictory or not yet supported options.
-pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, UsageError> {
+pub fn parse(
+    arguments: impl IntoIterator<Item = OsString>,
+    activated: Option<i32>,
+) -> Result<Command, UsageError> {
     let mut args = match args::parse(arguments) {
         Ok(args) => args,
         Err(error) => return usage::help_or_error(&error).map(Command::Print),
@@ -36,6 +46,9 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, U
         return Ok(Command::Print(capabilities::json()));
     }
     compat::apply(&mut args)?;
+    if args.front.socket_path.is_none() && args.old.socket.is_none() {
+        args.front.fd = args.front.fd.or(activated);
+    }
     config::check(&args).map(|config| Command::Serve(Box::new(config)))
 }
 

@@ -7,8 +7,12 @@ use crate::passthrough::{CachePolicy, Config as Share, InodeFileHandles, Negotia
 const MINIMAL: &str = "--shared-dir /srv --socket-path /run/s";
 
 fn parse_line(line: &str) -> Result<Command, UsageError> {
+    parse_activated(line, None)
+}
+
+fn parse_activated(line: &str, socket: Option<i32>) -> Result<Command, UsageError> {
     let words = std::iter::once("samepaged").chain(line.split_whitespace());
-    parse(words.map(OsString::from))
+    parse(words.map(OsString::from), socket)
 }
 
 /// The configuration of a command line that must be right.
@@ -337,4 +341,45 @@ fn help_and_version_are_printed() {
     assert!(!help.contains("--xattrmap"), "what is refused is not advertised");
     assert!(printed("-h").contains("--help"));
     assert!(printed("--version").starts_with("samepaged "));
+}
+
+#[test]
+fn a_socket_that_came_with_the_process_is_for_want_of_another() {
+    let front = |line: &str| match parse_activated(line, Some(3)) {
+        Ok(Command::Serve(config)) => config.front,
+        other => panic!("{line}: {other:?}"),
+    };
+    assert_eq!(front("--shared-dir /srv"), Front::Descriptor(3));
+    assert_eq!(front("--shared-dir /srv --fd 9"), Front::Descriptor(9));
+    for path in ["--socket-path /run/s", "--socket /run/s"] {
+        let line = format!("--shared-dir /srv {path}");
+        assert_eq!(front(&line), Front::Path { path: "/run/s".into(), group: None });
+    }
+}
+
+#[test]
+fn guests_have_names() {
+    assert_eq!(with("--name vm-1 --tag data").guest_name(), "vm-1");
+    assert_eq!(with("--tag data").guest_name(), "data");
+    assert_eq!(config("--shared-dir /srv/a --socket-path /run/vm-2.sock").guest_name(), "vm-2");
+    assert_eq!(config("--shared-dir /srv/a --fd 3").guest_name(), "a");
+    assert_eq!(config("--shared-dir / --fd 3").guest_name(), "/");
+}
+
+/// What the unit for systemd says is understood.
+#[test]
+fn the_unit_starts_a_daemon() {
+    let unit = include_str!("../../../dist/systemd/samepaged@.service");
+    let line = unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
+    let line = line.replace("%i", "vm-1").replace("${SHARED_DIR}", "/srv");
+    let line = line.replace("$OPTIONS", "--cache auto --xattr");
+    let words = line.strip_prefix("/usr/libexec/samepaged ").unwrap();
+    match parse_activated(words, Some(3)) {
+        Ok(Command::Serve(config)) => {
+            assert_eq!(config.front, Front::Descriptor(3));
+            assert_eq!(config.guest_name(), "vm-1");
+            assert_eq!(config.stats_socket.as_deref(), Some(Path::new("/run/samepage/vm-1.stats")));
+        }
+        other => panic!("{other:?}"),
+    }
 }

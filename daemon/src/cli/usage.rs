@@ -9,7 +9,7 @@ use thiserror::Error;
 pub struct UsageError(String);
 
 impl UsageError {
-    pub(super) fn new(message: impl Into<String>) -> Self {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
         Self(message.into())
     }
 

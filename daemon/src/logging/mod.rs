@@ -1,5 +1,6 @@
 //! Where log lines go: stderr, or the system's logger.
 
+mod named;
 mod syslog;
 
 use std::io::IsTerminal;
@@ -9,23 +10,27 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::cli::{LogLevel, LogTarget};
 use crate::error::StartError;
+use named::Named;
 use syslog::Syslog;
 
-/// Starts logging. `RUST_LOG`, where set, decides what is logged instead of `level`.
+/// Starts logging; each line begins with `guest=GUEST`, since many daemons may write to one log. `RUST_LOG`, where set, decides what is logged instead of `level`.
 ///
 /// # Errors
 /// Where `RUST_LOG` makes no sense or the system's logger does not answer.
-pub fn start(level: LogLevel, target: LogTarget) -> Result<(), StartError> {
+pub fn start(level: LogLevel, target: LogTarget, guest: &str) -> Result<(), StartError> {
     let filter = filter(level)?;
-    let format = tracing_subscriber::fmt().with_env_filter(filter).with_target(false);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter);
+    let line = tracing_subscriber::fmt::format().with_target(false);
     match target {
         LogTarget::Stderr => {
-            format.with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr).init();
+            let line = line.with_ansi(std::io::stderr().is_terminal());
+            builder.event_format(Named::new(guest, line)).with_writer(std::io::stderr).init();
         }
         LogTarget::Syslog => {
             let syslog = Syslog::connect().map_err(StartError::Syslog)?;
             // The logger adds the time and knows the level from the priority.
-            format.with_ansi(false).without_time().with_level(false).with_writer(syslog).init();
+            let line = line.with_ansi(false).without_time().with_level(false);
+            builder.event_format(Named::new(guest, line)).with_writer(syslog).init();
         }
     }
     Ok(())

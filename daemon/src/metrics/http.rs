@@ -6,26 +6,28 @@ use std::time::Duration;
 
 use tracing::debug;
 
+use super::Pages;
+
 /// A request line and a few headers; who sends more is no monitoring agent.
 const MAX_REQUEST: usize = 8 * 1024;
 
 /// How long a client may take. It holds up other clients, never a guest.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Answers requests for `/metrics` with what `render` says, for ever.
-pub(super) fn serve(listener: &UnixListener, render: &dyn Fn() -> String) {
+/// Answers requests for `pages`, for ever.
+pub(super) fn serve(listener: &UnixListener, pages: &impl Pages) {
     for client in listener.incoming() {
-        if let Err(error) = client.and_then(|client| answer(client, render)) {
+        if let Err(error) = client.and_then(|client| answer(client, pages)) {
             debug!("stats socket: {error}");
         }
     }
 }
 
-fn answer(mut client: UnixStream, render: &dyn Fn() -> String) -> io::Result<()> {
+fn answer(mut client: UnixStream, pages: &impl Pages) -> io::Result<()> {
     client.set_read_timeout(Some(PATIENCE))?;
     client.set_write_timeout(Some(PATIENCE))?;
     let request = read_request(&mut client)?;
-    let (status, body) = respond(&request, render);
+    let (status, body) = respond(&request, pages);
     write!(
         client,
         "HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n\
@@ -48,12 +50,16 @@ fn read_request(client: &mut impl Read) -> io::Result<Vec<u8>> {
     Ok(request)
 }
 
-fn respond(request: &[u8], render: &dyn Fn() -> String) -> (&'static str, String) {
+fn respond(request: &[u8], pages: &impl Pages) -> (&'static str, String) {
     let line = request.split(|byte| *byte == b'\r').next().unwrap_or_default();
     let mut words = line.split(|byte| *byte == b' ');
     match (words.next(), words.next()) {
-        (Some(b"GET"), Some(b"/metrics")) => ("200 OK", render()),
-        (Some(b"GET"), Some(_)) => ("404 Not Found", "ask for /metrics\n".to_owned()),
+        (Some(b"GET"), Some(b"/metrics")) => ("200 OK", pages.metrics()),
+        (Some(b"GET"), Some(b"/health")) => match pages.health() {
+            Ok(()) => ("200 OK", "ok\n".to_owned()),
+            Err(reason) => ("503 Service Unavailable", format!("{reason}\n")),
+        },
+        (Some(b"GET"), Some(_)) => ("404 Not Found", "ask for /metrics or /health\n".to_owned()),
         _ => ("405 Method Not Allowed", "ask with GET\n".to_owned()),
     }
 }

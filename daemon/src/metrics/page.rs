@@ -1,25 +1,74 @@
 //! What the daemon has to tell about itself.
 
 use std::fs;
+use std::sync::Arc;
 
-use coherence::watch::Figures as Watch;
+use coherence::Engine;
+use coherence::watch::{Figures as Watch, Watcher};
 use fuse::Counters as Requests;
 
 use super::text::{Kind, Text};
 use crate::transport::Counters as Transport;
 
+/// What figures are made of.
+pub struct Sources {
+    /// What the guest is called.
+    pub guest: String,
+    /// The shared directory.
+    pub directory: String,
+    /// What the server has counted.
+    pub requests: Arc<Requests>,
+    /// What the transport has counted.
+    pub transport: Arc<Transport>,
+    /// How many stretches of files the guest has locked, and how many of its requests wait for a lock.
+    pub locks: Box<dyn Fn() -> (usize, usize) + Send + Sync>,
+    /// The version table, and who watches for changes on the host.
+    pub table: Option<(Arc<Engine>, Arc<Watcher>)>,
+}
+
 /// The page at `/metrics`.
-pub fn page(requests: &Requests, transport: &Transport, watch: Option<&Watch>) -> String {
+#[must_use]
+pub fn page(sources: &Sources) -> String {
     let mut text = Text::default();
     text.family("samepaged_build_info", Kind::Gauge, "The daemon's version.");
     text.sample("samepaged_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
-    requests_by_opcode(&mut text, requests);
-    connections(&mut text, transport);
-    if let Some(watch) = watch {
-        changes_on_the_host(&mut text, watch);
+    text.family("samepaged_share_info", Kind::Gauge, "Whom the daemon serves, and what.");
+    let labels = [("guest", sources.guest.as_str()), ("directory", sources.directory.as_str())];
+    text.sample("samepaged_share_info", &labels, 1);
+    requests_by_opcode(&mut text, &sources.requests);
+    connections(&mut text, &sources.transport);
+    locks(&mut text, (sources.locks)());
+    if let Some((engine, watcher)) = &sources.table {
+        text.family("samepaged_table_alive", Kind::Gauge, "Changes can be announced.");
+        text.sample("samepaged_table_alive", &[], u64::from(!engine.is_lost()));
+        changes_on_the_host(&mut text, &watcher.figures());
     }
     process(&mut text);
     text.finish()
+}
+
+/// The answer at `/health`: fine, or what is wrong, which guests feel in some way.
+///
+/// # Errors
+/// What is wrong, in one line.
+pub fn health(sources: &Sources) -> Result<(), String> {
+    let Some((engine, watcher)) = &sources.table else { return Ok(()) };
+    if engine.is_lost() {
+        return Err("the version table is lost: every change is refused; restart the daemon".into());
+    }
+    if !watcher.is_alive() {
+        return Err("changes on the host are not watched at the moment: nothing is cached".into());
+    }
+    Ok(())
+}
+
+fn locks(text: &mut Text, (held, waiting): (usize, usize)) {
+    let name = "samepaged_locked_ranges";
+    text.family(name, Kind::Gauge, "Stretches of files that the guest has locked (fcntl).");
+    text.sample(name, &[], held);
+    let name = "samepaged_lock_waiters";
+    text.family(name, Kind::Gauge, "Requests that wait for a lock.");
+    text.sample(name, &[], waiting);
 }
 
 fn requests_by_opcode(text: &mut Text, requests: &Requests) {
@@ -76,6 +125,9 @@ fn connections(text: &mut Text, transport: &Transport) {
     let name = "samepaged_connections_total";
     text.family(name, Kind::Counter, "VMMs that have connected.");
     text.sample(name, &[], transport.connections());
+    let name = "samepaged_connected";
+    text.family(name, Kind::Gauge, "A VMM is connected.");
+    text.sample(name, &[], u64::from(transport.is_connected()));
     let name = "samepaged_stopped_queues_total";
     text.family(name, Kind::Counter, "Queues stopped because the guest broke the protocol.");
     text.sample(name, &[], transport.stopped_queues());

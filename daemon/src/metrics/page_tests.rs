@@ -1,9 +1,20 @@
 use super::*;
 
+fn sources() -> Sources {
+    Sources {
+        guest: "data".to_owned(),
+        directory: "/srv/\"a\\b\"".to_owned(),
+        requests: Arc::default(),
+        transport: Arc::default(),
+        locks: Box::new(|| (3, 2)),
+        table: None,
+    }
+}
+
 /// Every line is a comment or a sample with a number, and every sample has a family before it.
 #[test]
 fn the_page_is_prometheus_text() {
-    let page = page(&Requests::default(), &Transport::default(), None);
+    let page = page(&sources());
     let mut family = "";
     for line in page.lines() {
         if let Some(rest) = line.strip_prefix("# TYPE ") {
@@ -18,18 +29,27 @@ fn the_page_is_prometheus_text() {
 
 #[test]
 fn every_opcode_and_the_process_are_on_it() {
-    let page = page(&Requests::default(), &Transport::default(), None);
+    let page = page(&sources());
     for wanted in [
         "samepaged_requests_total{opcode=\"LOOKUP\"} 0",
         "samepaged_request_errors_total{opcode=\"COPY_FILE_RANGE_64\"} 0",
         "samepaged_requests_total{opcode=\"unknown\"} 0",
         "samepaged_connections_total 0",
+        "samepaged_connected 0",
+        "samepaged_locked_ranges 3",
+        "samepaged_lock_waiters 2",
+        r#"samepaged_share_info{guest="data",directory="/srv/\"a\\b\""} 1"#,
         "process_open_fds ",
         "process_threads ",
         "process_resident_memory_bytes ",
     ] {
         assert!(page.contains(wanted), "{wanted}");
     }
+}
+
+#[test]
+fn without_a_table_nothing_can_be_wrong() {
+    assert_eq!(health(&sources()), Ok(()));
 }
 
 #[test]

@@ -25,12 +25,13 @@ impl Text {
         self.line(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}"));
     }
 
-    /// A figure with labels, whose values are ours: names without quotes, backslashes or line ends.
+    /// A figure with labels.
     pub(super) fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
         if labels.is_empty() {
             return self.line(format_args!("{name} {value}"));
         }
-        let labels: Vec<_> = labels.iter().map(|(key, text)| format!("{key}=\"{text}\"")).collect();
+        let labels: Vec<_> =
+            labels.iter().map(|(key, text)| format!("{key}=\"{}\"", escaped(text))).collect();
         self.line(format_args!("{name}{{{}}} {value}", labels.join(",")));
     }
 
@@ -44,6 +45,11 @@ impl Text {
         // Writing to a string does not fail.
         let _ = writeln!(self.0, "{line}");
     }
+}
+
+/// As the format has it: only these three are special.
+fn escaped(label: &str) -> String {
+    label.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n")
 }
 
 #[cfg(test)]

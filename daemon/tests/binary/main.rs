@@ -1,5 +1,6 @@
 //! The real program: its command line, its sockets, and a scripted VMM with real memory and rings on the other end.
 
+mod activation;
 mod bad_input;
 mod connections;
 mod metrics;

@@ -8,8 +8,12 @@ use crate::support::front_end::FrontEnd;
 use crate::support::guest::Guest;
 
 fn fetch(daemon: &Daemon) -> String {
+    fetch_path(daemon, "/metrics")
+}
+
+fn fetch_path(daemon: &Daemon, path: &str) -> String {
     let mut client = UnixStream::connect(daemon.path("stats")).unwrap();
-    client.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    write!(client, "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     let mut page = String::new();
     client.read_to_string(&mut page).unwrap();
     assert!(page.starts_with("HTTP/1.1 200 OK\r\n"), "{page}");
@@ -61,4 +65,16 @@ fn the_stats_socket_goes_with_the_daemon() {
     daemon.signal(rustix::process::Signal::TERM);
     assert_eq!(daemon.wait().code(), Some(0));
     assert!(!daemon.path("stats").exists());
+}
+
+#[test]
+fn a_daemon_says_that_it_is_well() {
+    let daemon = start();
+    let health = fetch_path(&daemon, "/health");
+    assert!(health.ends_with("\r\n\r\nok\n"), "{health}");
+    let page = fetch(&daemon);
+    assert_eq!(figure(&page, "samepaged_connected "), 0);
+    let share = format!("{{guest=\"socket\",directory=\"{}\"}} ", daemon.share().display());
+    assert_eq!(figure(&page, &format!("samepaged_share_info{share}")), 1);
+    assert!(daemon.log().lines().all(|line| line.starts_with("guest=socket ")), "{}", daemon.log());
 }

@@ -9,6 +9,7 @@ mod exercisers;
 mod histories;
 mod kernels;
 mod locks;
+mod packages;
 mod pjdfstest;
 mod power_cycles;
 mod requests;
