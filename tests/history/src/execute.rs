@@ -12,7 +12,7 @@ use rustix::{fs, io, thread};
 
 use crate::op::{Call, DIRECTORIES, Kind, NAMES, Operation, Outcome, USER, WORD, name};
 
-const XATTR: &str = "user.version";
+pub(crate) const XATTR: &str = "user.version";
 
 /// The directories, opened once: paths begin there, so that nobody walks further than the model.
 #[derive(Debug)]

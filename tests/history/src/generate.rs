@@ -9,6 +9,18 @@ pub enum Role {
     Coherent,
     /// A guest that may use stale names: it only does what can be told apart all the same.
     Stock,
+    /// A guest that only looks, at names in the directories themselves, while the host changes them.
+    Looker,
+}
+
+impl Role {
+    fn makes(self, call: Call) -> bool {
+        match self {
+            Self::Coherent => true,
+            Self::Stock => FOR_STOCK.contains(&call),
+            Self::Looker => call.only_looks() && call != Call::Access,
+        }
+    }
 }
 
 /// An endless source of operations.
@@ -93,9 +105,7 @@ impl Generator {
                 here
             });
             match chosen {
-                Some((call, _)) if self.role == Role::Coherent || FOR_STOCK.contains(call) => {
-                    return *call;
-                }
+                Some((call, _)) if self.role.makes(*call) => return *call,
                 _ => {}
             }
         }
@@ -112,7 +122,7 @@ impl Generator {
         let mut path = self.name();
         let one_name = call.has_second_path()
             || matches!(call, Call::Mkdir | Call::Rmdir | Call::Access | Call::List)
-            || self.role == Role::Stock;
+            || self.role != Role::Coherent;
         if !one_name && self.random.u8(0..4) == 0 {
             path.leaf = Some(self.random.u8(0..NAMES));
         }

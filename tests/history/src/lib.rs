@@ -8,6 +8,11 @@
 //! what a small file system ([`state`]) would have answered. If there is none, somebody saw
 //! something stale, or half of something.
 //!
+//! What is changed on the host itself reaches guests a moment later, so it is not as if one machine
+//! did it all. For that, guests only look, and [`lag`] says whether what they saw was ever so and how
+//! late they were; once the changes have been delivered, what guests and host see ([`tree`]) is the
+//! same.
+//!
 //! Not every system call is one step, not even on one machine: `stat(2)` first finds what a name
 //! means, then asks for its attributes, and the name may change in between. [`steps`] says of which
 //! steps a call is made; each step must take effect at once, somewhere between the call's
@@ -16,11 +21,13 @@
 pub mod check;
 pub mod execute;
 pub mod generate;
+pub mod lag;
 pub mod log;
 mod memory;
 pub mod op;
 pub mod state;
 pub mod steps;
+pub mod tree;
 
 pub use check::{Verdict, Violation, check};
 pub use log::{Entry, Shared};

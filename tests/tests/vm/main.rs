@@ -7,6 +7,7 @@
 mod coherent;
 mod exercisers;
 mod histories;
+mod host_changes;
 mod kernels;
 mod locks;
 mod packages;

@@ -1,7 +1,9 @@
 //! Runs random operations in a guest and writes them down in the memory that all guests share.
 //!
-//! `samepage-recorder ROOT SEED FIRST-LOG THREADS coherent|stock`: each thread has a log of its
-//! own, beginning with the first. It works until its log is full or everybody is told to stop.
+//! `samepage-recorder ROOT SEED FIRST-LOG THREADS coherent|stock|looker`: each thread has a log of
+//! its own, beginning with the first. It works until its log is full or everybody is told to stop.
+//!
+//! `samepage-recorder tree ROOT`: prints everything that can be seen below a directory.
 
 use std::fs;
 use std::path::Path;
@@ -10,9 +12,9 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use samepage_history::Shared;
 use samepage_history::execute::Place;
 use samepage_history::generate::{Generator, Role};
+use samepage_history::{Shared, tree};
 
 fn main() -> ExitCode {
     match run(&std::env::args().skip(1).collect::<Vec<_>>()) {
@@ -25,10 +27,20 @@ fn main() -> ExitCode {
 }
 
 fn run(words: &[String]) -> Result<()> {
+    if let [word, root] = words
+        && word == "tree"
+    {
+        print!("{}", tree::describe(Path::new(root)));
+        return Ok(());
+    }
     let [root, seed, first, threads, role] = words else {
-        bail!("usage: samepage-recorder ROOT SEED FIRST-LOG THREADS coherent|stock")
+        bail!("usage: samepage-recorder ROOT SEED FIRST-LOG THREADS coherent|stock|looker")
     };
-    let role = if role == "stock" { Role::Stock } else { Role::Coherent };
+    let role = match role.as_str() {
+        "stock" => Role::Stock,
+        "looker" => Role::Looker,
+        _ => Role::Coherent,
+    };
     let (seed, first, threads): (u64, u32, u32) = (seed.parse()?, first.parse()?, threads.parse()?);
     let shared = find_memory()?;
     let place = Place::open(Path::new(root), role == Role::Stock)
@@ -39,15 +51,28 @@ fn run(words: &[String]) -> Result<()> {
     thread::scope(|scope| {
         for log in first..first + threads {
             let (shared, place) = (&shared, &place);
-            scope.spawn(move || record(shared, place, Generator::new(seed, log, role), log));
+            let generator = Generator::new(seed, log, role);
+            let pause = (role == Role::Looker).then_some(BETWEEN_LOOKS);
+            scope.spawn(move || record(shared, place, generator, (log, pause)));
         }
     });
     Ok(())
 }
 
-fn record(shared: &Shared, place: &Place, mut generator: Generator, log: u32) {
+/// Who only looks leaves time to others, above all to the host, and room in the log.
+const BETWEEN_LOOKS: Duration = Duration::from_micros(500);
+
+fn record(
+    shared: &Shared,
+    place: &Place,
+    mut generator: Generator,
+    (log, pause): (u32, Option<Duration>),
+) {
     let mut writer = shared.writer(log);
     while !shared.shall_stop() {
+        if let Some(pause) = pause {
+            thread::sleep(pause);
+        }
         let operation = generator.operation();
         if !writer.record(&operation, || place.execute(&operation)) {
             break;

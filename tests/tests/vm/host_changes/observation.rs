@@ -1,0 +1,181 @@
+//! Guests that look at random while the host changes things.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use samepage_history::Shared;
+use samepage_history::lag::{Changes, Lag};
+use samepage_history::tree::describe;
+use samepage_tests::framework::daemon::Program;
+use samepage_tests::framework::guest::Running;
+use samepage_tests::framework::lab::MOUNT_POINT;
+use samepage_tests::framework::{Command, Guest, Lab, cargo};
+
+use super::KERNEL;
+use super::editor::Editor;
+
+const GUESTS: usize = 2;
+/// Threads of each guest.
+const THREADS: u32 = 2;
+/// Looks for which a thread's log has room.
+const ROOM: usize = 120_000;
+/// Changes between two pauses.
+const ROUND: usize = 80;
+/// Looks, counted by their beginnings and ends, that are let pass between two changes, at most.
+const LOOKS_BETWEEN: u64 = 8;
+/// How long what must come may take.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// What is to be done.
+pub(super) struct Plan {
+    /// How the daemons learn of changes.
+    pub(super) watch: &'static str,
+    /// How many changes the host makes.
+    pub(super) changes: usize,
+    /// Where the random numbers begin.
+    pub(super) seed: u64,
+}
+
+impl Plan {
+    pub(super) fn run(&self) -> Result<()> {
+        let mut editor = Editor::new(self.seed)?;
+        let logs = GUESTS * THREADS as usize;
+        let lab = Lab::builder()
+            .kernel(KERNEL)
+            .guests(GUESTS)
+            .coherent()
+            .daemon(Program::Samepaged)
+            .daemon_args(["--xattr", "--watch", self.watch])
+            .share(editor.share())
+            .shared_memory(Shared::bytes(logs, ROOM).next_power_of_two() as u64)
+            .program(cargo::recorder()?, "/bin/samepage-recorder")
+            .boot()?;
+        let shared = Shared::open(lab.shared_memory().context("the lab has shared memory")?)?;
+        shared.prepare(ROOM);
+        let lookers = self.start(&lab)?;
+        shared.go();
+        wait_until_begun(&shared, &lookers)?;
+        let changes = change_all(&lab, &shared, &mut editor, self.changes);
+        shared.stop();
+        let far = Instant::now() + PATIENCE;
+        lookers.into_iter().try_for_each(|looker| looker.wait(far)?.ok().map(drop))?;
+        let changes = changes?;
+        for (number, guest) in lab.guests().iter().enumerate() {
+            let lag = check(&changes, &shared, number)?;
+            println!("{}, guest {number}: {lag:?}", self.watch);
+            ensure!(lag.looks > self.changes, "so few looks prove nothing");
+            everything_is_cached(guest)?;
+        }
+        lab.power_off()
+    }
+
+    fn start(&self, lab: &Lab) -> Result<Vec<Running>> {
+        let looker = |(number, guest): (u32, &Guest)| {
+            let first = number * THREADS;
+            let words = [self.seed.to_string(), first.to_string(), THREADS.to_string()];
+            let command = Command::new("samepage-recorder").arg(MOUNT_POINT).args(words);
+            guest.start(command.arg("looker"))
+        };
+        (0..).zip(lab.guests()).map(looker).collect()
+    }
+}
+
+/// Until every thread has its directories open, which are still where it looks for them, and works.
+fn wait_until_begun(shared: &Shared, lookers: &[Running]) -> Result<()> {
+    let far = Instant::now() + PATIENCE;
+    while !(0..lookers.len() as u32 * THREADS).all(|log| shared.has_begun(log)) {
+        for looker in lookers {
+            let event = looker.next(Instant::now() + Duration::from_millis(5))?;
+            ensure!(event.is_none(), "a recorder: {event:?}");
+        }
+        ensure!(Instant::now() < far, "the recorders do not begin");
+    }
+    Ok(())
+}
+
+/// Makes all changes, with pauses in which guests must come to see what the host sees.
+fn change_all(lab: &Lab, shared: &Shared, editor: &mut Editor, count: usize) -> Result<Changes> {
+    let mut changes = Changes::from(editor.world());
+    let begun = Instant::now();
+    let mut paused = Duration::ZERO;
+    let mut random = fastrand::Rng::with_seed(count as u64);
+    for number in 0..count {
+        wait_for_looks(shared, random.u64(0..LOOKS_BETWEEN))?;
+        let invoked = shared.tick();
+        editor.change();
+        let returned = shared.tick();
+        changes.add(invoked, returned, editor.world());
+        if (number + 1) % ROUND == 0 || number + 1 == count {
+            let pause = Instant::now();
+            let expected = describe(&editor.share());
+            for (number, guest) in lab.guests().iter().enumerate() {
+                wait_for(guest, &expected)?;
+                changes.delivered(number, shared.tick());
+            }
+            paused += pause.elapsed();
+        }
+    }
+    println!("{count} changes in {:?}, {paused:?} of them pauses", begun.elapsed());
+    Ok(changes)
+}
+
+fn wait_for_looks(shared: &Shared, ticks: u64) -> Result<()> {
+    let (until, far) = (shared.now() + ticks, Instant::now() + PATIENCE);
+    while shared.now() < until {
+        ensure!(Instant::now() < far, "nobody looks any more");
+        std::thread::yield_now();
+    }
+    Ok(())
+}
+
+/// Until a guest sees everything as it is. What is cached and never ends would be seen for a day.
+fn wait_for(guest: &Guest, expected: &str) -> Result<()> {
+    let far = Instant::now() + PATIENCE;
+    loop {
+        let seen = tree(guest)?;
+        if seen == expected {
+            return Ok(());
+        }
+        ensure!(Instant::now() < far, "{}", difference(expected, &seen));
+    }
+}
+
+fn tree(guest: &Guest) -> Result<String> {
+    let command = Command::new("samepage-recorder").args(["tree", MOUNT_POINT]);
+    Ok(guest.run(command)?.ok()?.text())
+}
+
+fn difference(expected: &str, seen: &str) -> String {
+    let pairs = expected.lines().zip(seen.lines());
+    let lines: Vec<_> = pairs
+        .filter(|(host, guest)| host != guest)
+        .map(|(host, guest)| format!("host   {host}\nguest  {guest}"))
+        .collect();
+    format!("the guest does not come to see what the host sees:\n{}", lines.join("\n"))
+}
+
+fn check(changes: &Changes, shared: &Shared, guest: usize) -> Result<Lag> {
+    let mut all = Lag::default();
+    let first = guest as u32 * THREADS;
+    for log in first..first + THREADS {
+        let lag = changes.check(guest, &shared.read(log, true, u64::MAX))?;
+        all.looks += lag.looks;
+        all.late += lag.late;
+        all.most_behind = all.most_behind.max(lag.most_behind);
+    }
+    Ok(all)
+}
+
+/// What was compared was what guests keep: looking once more asks for no name. Attributes are asked for at most where
+/// something was read, since that moves the time of the last access, which nobody promises.
+fn everything_is_cached(guest: &Guest) -> Result<()> {
+    tree(guest)?;
+    let before = guest.counters()?;
+    tree(guest)?;
+    let cost = guest.counters()?.since(&before);
+    println!("a look at everything: {cost}");
+    let read = cost.requests("OPEN") + cost.requests("OPENDIR");
+    ensure!(cost.requests("LOOKUP") == 0, "the host was asked for names that are cached: {cost}");
+    ensure!(cost.requests("GETATTR") <= read, "and for attributes: {cost}");
+    Ok(())
+}
