@@ -1,12 +1,12 @@
 //! Each way in which watching fails: nothing is stamped, nothing stays, and it heals.
 
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use parking_lot::Mutex;
 use shm_layout::Snapshot;
 
 use super::*;
-use crate::watch::{Batch, Part, Script, Scripted};
+use crate::watch::{Batch, Part, Refusal, Script, Scripted};
 
 struct Patient {
     f: Fixture,
@@ -142,6 +142,102 @@ fn a_queue_that_overflows_says_so() {
         let mut batch = Batch::new(f.engine.placement());
         while source.read(&mut batch).unwrap() {}
         assert!(batch.why_lost().is_some(), "{}", source.name());
+    }
+}
+
+#[test]
+fn a_real_queue_that_overflows_ends_all_stamps_and_all_goes_on() {
+    let f = Fixture::new("/dev/shm");
+    let sources = {
+        let _alone = QUEUE_LIMITS.write();
+        let _tiny = Sysctls::tiny();
+        bystanders_anyhow()
+    };
+    for source in sources {
+        let source = Arc::new(Gated { source, shut: Mutex::new(false) });
+        let watcher = f.watch(Arc::clone(&source) as Arc<dyn ChangeSource>, never());
+        let system = watcher.file_system(open(f.share.path()).as_fd()).unwrap();
+        let (lost, kept) = (f.path("lost"), f.path("kept"));
+        for file in [&lost, &kept] {
+            std::fs::write(file, "").unwrap();
+        }
+        f.drain(&system);
+        let stamps = [&lost, &kept].map(|file| f.inode(&system, file)[1]);
+        assert!(stamps.iter().all(|stamp| stamp.covers()));
+        // The thread does not keep up; what overflows is the last change, whose event nobody gets.
+        source.shut(true);
+        let dir = f.inode(&system, f.share.path());
+        for i in 0..100 {
+            let file = f.path(&i.to_string());
+            std::fs::write(&file, "").unwrap();
+            std::fs::remove_file(file).unwrap();
+        }
+        std::fs::write(&lost, "changed").unwrap();
+        assert!(f.view.is_current(stamps[0]), "not told yet");
+        source.shut(false);
+        eventually("the end of all stamps", || {
+            stamps.iter().chain(&dir).all(|stamp| !f.view.is_current(*stamp))
+        });
+        assert!(watcher.figures().sweeps >= 1 && watcher.is_alive());
+        let stamp = f.inode(&system, &kept)[1];
+        assert!(stamp.covers(), "it goes on");
+        std::fs::write(&kept, "changed").unwrap();
+        eventually("the end of a new stamp", || !f.view.is_current(stamp));
+    }
+}
+
+/// A source whose reader falls behind when it is told to.
+#[derive(Debug)]
+struct Gated {
+    source: Arc<dyn ChangeSource>,
+    shut: Mutex<bool>,
+}
+
+impl Gated {
+    fn shut(&self, shut: bool) {
+        *self.shut.lock() = shut;
+    }
+}
+
+impl ChangeSource for Gated {
+    fn name(&self) -> &'static str {
+        self.source.name()
+    }
+
+    fn grain(&self) -> Grain {
+        self.source.grain()
+    }
+
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.source.fd()
+    }
+
+    fn read(&self, batch: &mut Batch<'_>) -> std::io::Result<bool> {
+        if *self.shut.lock() {
+            std::thread::yield_now();
+            return Ok(false);
+        }
+        self.source.read(batch)
+    }
+
+    fn watch_file_system(&self, file: BorrowedFd<'_>) -> Result<(), Refusal> {
+        self.source.watch_file_system(file)
+    }
+
+    fn watch_inode(&self, inode: InodeKey, file: BorrowedFd<'_>) -> Result<(), Refusal> {
+        self.source.watch_inode(inode, file)
+    }
+
+    fn watches(&self, inode: InodeKey) -> bool {
+        self.source.watches(inode)
+    }
+
+    fn forget_inode(&self, inode: InodeKey) {
+        self.source.forget_inode(inode);
+    }
+
+    fn inodes(&self) -> u64 {
+        self.source.inodes()
     }
 }
 
