@@ -50,7 +50,8 @@ enum Turn {
     Nothing,
     /// Of changes that no stamp of this daemon's outlived: its own, another daemon's, or to what no guest knows.
     Known,
-    /// Something had to be moved.
+    /// Something had to be moved, or what was told is no more than half of it: inotify tells of a file's attributes by its
+    /// directory's watch first, which says nothing, and then by the file's own.
     News,
 }
 
@@ -127,7 +128,7 @@ impl Loop {
         } else {
             let moved = self.engine.end_stamps(batch.slots());
             Counters::add(&self.shared.counters.moved, moved);
-            if moved == 0 {
+            if moved == 0 && !batch.slots().is_empty() {
                 turn = Turn::Known;
             }
         }
