@@ -28,6 +28,15 @@ enum What {
     },
     /// How much guests lose to slots that things share, by table size; draws docs/images/false-invalidation.svg
     Collisions,
+    /// How soon changes on the host are noticed, and what it costs to watch for them; draws docs/images/watch-latency.svg
+    Watch {
+        /// Leave out the large tree
+        #[arg(long)]
+        latency_only: bool,
+        /// How many files the large tree has, ten to a directory
+        #[arg(long, default_value_t = 1_000_000)]
+        files: u64,
+    },
     /// Two virtio-fs daemons side by side, without a VM
     #[command(disable_help_flag = true)]
     Daemon {
@@ -45,8 +54,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
         What::Engine { .. } => engine_package(&["bench", "--bench", "ratios"]),
         What::Collisions => engine_package(&["run", "--release", "--example", "collisions"]),
+        What::Watch { latency_only, files } => watch(*latency_only, *files),
         What::Daemon { arguments } => daemon(arguments),
     }
+}
+
+fn watch(latency_only: bool, files: u64) -> Result<ExitCode> {
+    let example = ["run", "--release", "--example", "watch", "--"];
+    let latency = [&example[..], &["latency", "docs/images/watch-latency.svg"]].concat();
+    let ended = engine_package(&latency)?;
+    if latency_only || ended != ExitCode::SUCCESS {
+        return Ok(ended);
+    }
+    engine_package(&[&example[..], &["tree", &files.to_string()]].concat())
 }
 
 /// Runs what belongs to the engine's own package.
