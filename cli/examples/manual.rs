@@ -28,7 +28,9 @@ fn main() -> io::Result<()> {
         let name = format!("samepage-{}", part.get_name());
         // A name that is made here lives as long as the program.
         let name: &'static str = Box::leak(name.into_boxed_str());
-        page(&pages, part.clone().name(name).version(env!("CARGO_PKG_VERSION")), "1")?;
+        let as_typed = format!("samepage {}", part.get_name());
+        let part = part.clone().name(name).bin_name(as_typed);
+        page(&pages, part.version(env!("CARGO_PKG_VERSION")), "1")?;
     }
     page(&pages, tool, "1")?;
 

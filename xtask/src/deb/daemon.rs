@@ -12,21 +12,23 @@ use crate::manual;
 
 pub(super) fn package(output: &Path) -> Result<Package> {
     let architecture = architecture()?;
+    let (daemon, tool) = (cargo::samepaged()?, cargo::samepage()?);
+    let libc = newest_libc(&daemon)?.max(newest_libc(&tool)?);
     let package = Package::new(
         output,
         Control {
             name: "samepaged",
             architecture,
             section: "admin",
-            depends: "libc6 (>= 2.34)",
+            depends: format!("libc6 (>= 2.{libc}), libgcc-s1"),
             recommends: "",
             summary: "share a directory with virtual machines, coherently",
             description: " A vhost-user virtio-fs daemon with virtiofsd's options. Guests that have the samepage\n \
                           driver (samepage-dkms) see each other's changes and the host's at once, without asking.",
         },
     )?;
-    package.copy(&cargo::samepaged()?, "/usr/libexec/samepaged", 0o755)?;
-    package.copy(&cargo::samepage()?, "/usr/bin/samepage", 0o755)?;
+    package.copy(&daemon, "/usr/libexec/samepaged", 0o755)?;
+    package.copy(&tool, "/usr/bin/samepage", 0o755)?;
     let workspace = paths::workspace();
     let manager = workspace.join("daemon/dist/50-samepaged.json");
     package.copy(&manager, "/usr/share/qemu/vhost-user/50-samepaged.json", 0o644)?;
@@ -75,4 +77,16 @@ fn architecture() -> Result<&'static str> {
     let known = ["amd64", "arm64"].into_iter().find(|known| *known == name.trim());
     ensure!(known.is_some(), "packages are for amd64 and arm64, not for {}", name.trim());
     known.context("it was found")
+}
+
+/// The newest version 2.x of the C library that the program asks for: the names of its symbols' versions tell.
+fn newest_libc(program: &Path) -> Result<u32> {
+    const NAME: &[u8] = b"GLIBC_2.";
+    let bytes = fs::read(program)?;
+    let versions = bytes.windows(NAME.len()).enumerate().filter(|(_, name)| *name == NAME);
+    let minor = |at: usize| {
+        let digits = bytes[at + NAME.len()..].iter().take_while(|byte| byte.is_ascii_digit());
+        digits.take(4).fold(0, |number, digit| number * 10 + u32::from(digit - b'0'))
+    };
+    versions.map(|(at, _)| minor(at)).max().context("a program of Debian's uses the C library")
 }

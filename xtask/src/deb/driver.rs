@@ -33,7 +33,7 @@ pub(super) fn package(output: &Path) -> Result<Package> {
             name: "samepage-dkms",
             architecture: "all",
             section: "kernel",
-            depends: "dkms, patch, xz-utils",
+            depends: "dkms, patch, xz-utils".to_owned(),
             recommends: "linux-source, linux-headers-generic",
             summary: "virtio-fs driver for guests of samepaged, as source for DKMS",
             description: " The samepage driver keeps a guest's caches of a shared directory coherent with other guests\n \
