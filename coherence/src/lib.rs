@@ -72,9 +72,13 @@ pub use host::{HostFileError, host_path};
 pub use ledger::Incarnation;
 pub use names::PATIENCE;
 pub use observe::Observation;
+#[cfg(not(loom))]
+pub use proc::HostProcess;
 pub use reap::Reaped;
 pub use shm_layout::{ABI_VERSION, Snapshot, Stamp, TableId, valid_words};
 pub use slots::{SlotIndex, SlotSet};
+#[cfg(not(loom))]
+pub use sys::working_directory_is_proc_self_fd;
 #[cfg(not(loom))]
 pub use table::{DEFAULT_WORDS, FileError, TableError, View};
 pub use words::Words;

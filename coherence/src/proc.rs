@@ -15,6 +15,24 @@ pub(crate) struct ProcessId {
     pub(crate) started: u64,
 }
 
+/// A process as others on this host can name it, for a daemon that is about to go where it has another pid, or none that
+/// means anything to others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostProcess {
+    pub(crate) process: ProcessId,
+    pub(crate) pid_namespace: u64,
+}
+
+impl HostProcess {
+    /// The calling process. Ask before pid namespaces are left.
+    #[must_use]
+    pub fn own() -> Self {
+        let (proc, pid) = (Proc::open(), std::process::id() as i32);
+        let process = proc.find(pid).unwrap_or(ProcessId { pid, started: 0 });
+        Self { process, pid_namespace: proc.pid_namespace }
+    }
+}
+
 /// `/proc`, opened once: a sandbox may hide it later.
 #[derive(Debug)]
 pub(crate) struct Proc {
@@ -24,6 +42,11 @@ pub(crate) struct Proc {
 }
 
 impl Proc {
+    /// For a process that must not see others: of none is it ever certain that it has ended.
+    pub(crate) const fn blind() -> Self {
+        Self { directory: None, pid_namespace: 0 }
+    }
+
     pub(crate) fn open() -> Self {
         let pid_namespace = std::fs::metadata("/proc/self/ns/pid").map_or(0, |m| m.ino());
         Self { directory: File::open("/proc").ok(), pid_namespace }

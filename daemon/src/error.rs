@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use crate::coherent::{CoherentError, table::TableStartError};
 use crate::passthrough;
+use crate::sandbox::SandboxError;
 use crate::socket::SocketError;
 
 /// Why the daemon cannot start.
@@ -38,6 +39,9 @@ pub enum StartError {
     /// Changes made on the host cannot be watched as asked.
     #[error(transparent)]
     Watch(#[from] coherence::watch::StartError),
+    /// The sandbox.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
     /// A file system on a version table.
     #[error(transparent)]
     Coherent(#[from] CoherentError),

@@ -11,6 +11,7 @@ pub mod limits;
 pub mod logging;
 pub mod metrics;
 pub mod passthrough;
+pub mod sandbox;
 pub mod service;
 pub mod signals;
 pub mod socket;
@@ -43,7 +44,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let to_syslog = config.log_target == LogTarget::Syslog;
     match service::run(&config) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(error) => {
             eprintln!("samepaged: {error}");
             if to_syslog {

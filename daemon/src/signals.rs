@@ -11,6 +11,7 @@ use signal_hook::iterator::Signals;
 use signal_hook::low_level::signal_name;
 use tracing::info;
 
+use crate::sandbox::Link;
 use crate::transport::Stopper;
 
 /// Exit status after a second signal, which does not wait for requests in progress.
@@ -27,8 +28,7 @@ pub fn watch(stopper: Arc<Stopper>) -> io::Result<()> {
         flag::register_conditional_shutdown(signal, IMPATIENT, Arc::clone(&asked))?;
         flag::register(signal, Arc::clone(&asked))?;
     }
-    // A guest that writes beyond the daemon's file size limit gets EFBIG; unhandled, this signal would kill the daemon.
-    flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
+    survive_file_size_limit()?;
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for signal in signals.forever() {
@@ -36,5 +36,33 @@ pub fn watch(stopper: Arc<Stopper>) -> io::Result<()> {
             stopper.stop();
         }
     })?;
+    Ok(())
+}
+
+/// As [`watch`], for a process whose signals another one gets, which passes them on as orders.
+///
+/// # Errors
+/// Where the handler or the thread cannot be had.
+pub fn obey(link: Arc<Link>, stopper: Arc<Stopper>) -> io::Result<()> {
+    survive_file_size_limit()?;
+    thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        let mut asked = false;
+        // An answer of false or an error: nobody is left to stop this process properly, or to remove its socket.
+        while link.wait_for_order().unwrap_or(false) {
+            if asked {
+                std::process::exit(IMPATIENT);
+            }
+            info!("told to stop: stopping");
+            asked = true;
+            stopper.stop();
+        }
+        std::process::exit(IMPATIENT);
+    })?;
+    Ok(())
+}
+
+/// A guest that writes beyond the daemon's file size limit gets EFBIG; unhandled, the signal would kill the daemon.
+fn survive_file_size_limit() -> io::Result<()> {
+    flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
     Ok(())
 }

@@ -21,7 +21,7 @@ use crate::holds::Holds;
 use crate::host::{HostFile, HostFileError, RowField, host_path};
 use crate::ledger::{Entry, Line, State};
 use crate::limits::{MAX_DAEMONS, MAX_HOLDS, MAX_LINGERING};
-use crate::proc::Proc;
+use crate::proc::{HostProcess, Proc};
 use crate::sys::{self, LockKind};
 use crate::table::{DEFAULT_WORDS, NewTable, Table, TableError};
 
@@ -49,6 +49,9 @@ pub struct Options {
     pub sweep_interval: Duration,
     /// Time.
     pub clock: Arc<dyn Clock>,
+    /// Set by a daemon in a sandbox: the process that others know it by. It looks at no `/proc` then, so that it finds
+    /// daemons dead by their locks only.
+    pub process: Option<HostProcess>,
 }
 
 impl Options {
@@ -62,12 +65,13 @@ impl Options {
             group: None,
             sweep_interval: Duration::from_secs(1),
             clock: Arc::new(SystemClock),
+            process: None,
         }
     }
 }
 
 pub(super) fn attach(options: Options) -> Result<Arc<Engine>, AttachError> {
-    let proc = Proc::open();
+    let proc = if options.process.is_some() { Proc::blind() } else { Proc::open() };
     let joining = Joining { host_path: host_path(&options.path), options, proc };
     let (host, table) = joining.meet()?;
     let alone = joining.enter(&host, &table)?;
@@ -306,10 +310,10 @@ impl Joining {
         let who = host.next_incarnation().ok_or_else(used_up)?;
         let row = host.row(index);
         row.wipe();
-        let pid = std::process::id();
-        row.set(RowField::Pid, pid.into());
-        row.set(RowField::Started, self.proc.find(pid as i32).map_or(0, |p| p.started));
-        row.set(RowField::PidNamespace, self.proc.pid_namespace);
+        let me = self.options.process.unwrap_or_else(HostProcess::own);
+        row.set(RowField::Pid, me.process.pid as u64);
+        row.set(RowField::Started, me.process.started);
+        row.set(RowField::PidNamespace, me.pid_namespace);
         let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
         row.set(RowField::Since, since);
         host.sign_in(index, who);

@@ -12,10 +12,15 @@ use rustix::process::{Pid, PidfdFlags};
 use super::Engine;
 use super::peers::Peer;
 
-/// The longest that a daemon which cannot be watched (of another pid namespace) stays dead unnoticed.
+/// The longest that nobody looks after the table.
 const AT_LEAST_EVERY: Duration = Duration::from_secs(1);
 
-/// A thread that notices at once when another daemon ends, and calls [`Engine::tick`] then and at least every second.
+/// The longest that a daemon which cannot be watched (from within a sandbox, or of another pid namespace) stays dead
+/// unnoticed. A look is a system call for each daemon of the table.
+const UNWATCHED_EVERY: Duration = Duration::from_millis(100);
+
+/// A thread that notices when another daemon ends, at once where its process can be watched, and calls [`Engine::tick`]
+/// then and at least every second.
 /// It ends when this value is dropped.
 #[derive(Debug)]
 pub struct Keeper {
@@ -30,8 +35,12 @@ impl Keeper {
     /// No descriptor or no thread to be had.
     pub fn start(engine: &Arc<Engine>) -> io::Result<Self> {
         let stop = Arc::new(rustix::event::eventfd(0, EventfdFlags::CLOEXEC)?);
-        let mut watch =
-            Watch { engine: Arc::downgrade(engine), stop: stop.clone(), peers: Vec::new() };
+        let mut watch = Watch {
+            engine: Arc::downgrade(engine),
+            stop: stop.clone(),
+            peers: Vec::new(),
+            unwatched: false,
+        };
         let thread = std::thread::Builder::new()
             .name("samepage-keeper".to_owned())
             .spawn(move || while watch.turn() {})?;
@@ -54,6 +63,8 @@ struct Watch {
     stop: Arc<OwnedFd>,
     /// Daemons that are watched.
     peers: Vec<(Peer, OwnedFd)>,
+    /// There are others, too, which cannot be.
+    unwatched: bool,
 }
 
 impl Watch {
@@ -73,12 +84,14 @@ impl Watch {
         // wake this thread again and again.
         let present: Vec<Peer> = engine.peers().filter(|&p| !engine.was_reaped(p)).collect();
         self.peers.retain(|(peer, _)| present.contains(peer));
+        self.unwatched = false;
         for peer in present {
             if self.peers.iter().any(|(known, _)| *known == peer) {
                 continue;
             }
-            if let Some(pidfd) = watch(engine, peer) {
-                self.peers.push((peer, pidfd));
+            match watch(engine, peer) {
+                Some(pidfd) => self.peers.push((peer, pidfd)),
+                None => self.unwatched = true,
             }
         }
     }
@@ -90,8 +103,11 @@ impl Watch {
                 .iter()
                 .map(|(_, pidfd)| PollFd::from_borrowed_fd(pidfd.as_fd(), PollFlags::IN)),
         );
-        let timeout =
-            rustix::time::Timespec { tv_sec: AT_LEAST_EVERY.as_secs() as i64, tv_nsec: 0 };
+        let pause = if self.unwatched { UNWATCHED_EVERY } else { AT_LEAST_EVERY };
+        let timeout = rustix::time::Timespec {
+            tv_sec: pause.as_secs() as i64,
+            tv_nsec: pause.subsec_nanos().into(),
+        };
         let _ = rustix::event::poll(&mut fds, Some(&timeout));
         let ended: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
         // A process that has ended stays readable: it is watched no longer, and found dead by its row.

@@ -232,8 +232,9 @@ impl Engine {
     /// Tells in which process this daemon's DAX mappings live (the VMM's), or that there is none any more.
     pub fn set_front_end(&self, pid: Option<i32>) {
         let process = pid.and_then(|pid| self.proc.find(pid));
-        // A pid that cannot be found out about: nobody will be able to tell that it has ended.
-        let unknown = pid.map(|pid| ProcessId { pid, started: 0 });
+        // A pid that cannot be found out about: nobody will be able to tell that it has ended. It is 0 where the front end
+        // has none in this daemon's pid namespace, which must not look like no front end.
+        let unknown = pid.map(|pid| ProcessId { pid: pid.max(1), started: 0 });
         let process = process.or(unknown);
         let row = self.own_row();
         row.set(RowField::FrontEndStarted, process.map_or(0, |p| p.started));

@@ -56,8 +56,13 @@ impl Undertaker<'_> {
             pid: row.get(RowField::FrontEndPid) as i32,
             started: row.get(RowField::FrontEndStarted),
         };
-        let same_namespace = row.get(RowField::PidNamespace) == self.proc.pid_namespace;
+        let same_namespace = self.is_ours(row.get(RowField::PidNamespace));
         process.pid == 0 || (same_namespace && process.started != 0 && self.proc.is_gone(process))
+    }
+
+    /// Whether pids of this namespace mean the same processes here.
+    fn is_ours(&self, pid_namespace: u64) -> bool {
+        pid_namespace != 0 && pid_namespace == self.proc.pid_namespace
     }
 
     /// Whether nothing of a dead daemon is left, so that its row may be another's.
@@ -140,7 +145,7 @@ impl Engine {
         let row = self.host.row(peer.row);
         let process =
             ProcessId { pid: row.get(RowField::Pid) as i32, started: row.get(RowField::Started) };
-        let ours = row.get(RowField::PidNamespace) == self.proc.pid_namespace;
+        let ours = self.undertaker().is_ours(row.get(RowField::PidNamespace));
         (ours && self.proc.find(process.pid) == Some(process)).then_some(process)
     }
 }

@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 
@@ -26,10 +27,57 @@ const MASK: u64 = libc::FAN_CREATE
 /// Bytes read at a time: some hundreds of events.
 const BUFFER: usize = 64 << 10;
 
+/// Who does what needs the privilege.
+pub trait Privilege: std::fmt::Debug + Send + Sync {
+    /// As [`new_group`].
+    ///
+    /// # Errors
+    /// As there.
+    fn group(&self) -> io::Result<OwnedFd>;
+
+    /// As [`mark`].
+    ///
+    /// # Errors
+    /// As there.
+    fn mark(&self, group: BorrowedFd<'_>, file: BorrowedFd<'_>) -> io::Result<()>;
+}
+
+/// This process has the privilege, or nobody does.
+#[derive(Clone, Copy, Debug)]
+pub struct OwnPrivilege;
+
+impl Privilege for OwnPrivilege {
+    fn group(&self) -> io::Result<OwnedFd> {
+        new_group()
+    }
+
+    fn mark(&self, group: BorrowedFd<'_>, file: BorrowedFd<'_>) -> io::Result<()> {
+        mark(group, file)
+    }
+}
+
+/// Makes a fanotify group.
+///
+/// # Errors
+/// Those of `fanotify_init(2)`: `EPERM` without the privilege.
+pub fn new_group() -> io::Result<OwnedFd> {
+    sys::fanotify_init()
+}
+
+/// Tells a group of every change on the whole file system that `file` lies on. The mark is not on this mount of it, and
+/// lives as long as the group does.
+///
+/// # Errors
+/// Those of `fanotify_mark(2)`: `EPERM` without the privilege.
+pub fn mark(group: BorrowedFd<'_>, file: BorrowedFd<'_>) -> io::Result<()> {
+    sys::mark_file_system(group, file, MASK)
+}
+
 /// A fanotify group.
 #[derive(Debug)]
 pub struct Fanotify {
     group: OwnedFd,
+    privilege: Arc<dyn Privilege>,
     /// Whose events are told elsewhere: this process's changes are announced.
     own_pid: i32,
     /// Files that this process changes without announcing it: its log.
@@ -43,9 +91,18 @@ impl Fanotify {
     /// # Errors
     /// Those of `fanotify_init(2)`: `EPERM` without the privilege.
     pub fn new() -> io::Result<Self> {
+        Self::with(Arc::new(OwnPrivilege))
+    }
+
+    /// As [`Self::new`], for a process without the privilege.
+    ///
+    /// # Errors
+    /// As for [`Self::new`].
+    pub fn with(privilege: Arc<dyn Privilege>) -> io::Result<Self> {
         let log = [rustix::stdio::stdout(), rustix::stdio::stderr()];
         Ok(Self {
-            group: sys::fanotify_init()?,
+            group: privilege.group()?,
+            privilege,
             own_pid: std::process::id() as i32,
             unannounced: log.into_iter().filter_map(|fd| FileId::of(fd).ok()).collect(),
             buffer: Mutex::new(vec![0; BUFFER]),
@@ -161,8 +218,7 @@ impl ChangeSource for Fanotify {
 
     fn watch_file_system(&self, file: BorrowedFd<'_>) -> Result<(), Refusal> {
         file_system::check(file)?;
-        // The mark is on the file system, not on this mount of it, and lives as long as the group does.
-        sys::mark_file_system(self.group.as_fd(), file, MASK).map_err(|e| match e.raw_os_error() {
+        self.privilege.mark(self.group.as_fd(), file).map_err(|e| match e.raw_os_error() {
             Some(libc::ENOSPC) => Refusal::Limit { remedy: "fs.fanotify.max_user_marks=..." },
             _ => Refusal::Io(e),
         })

@@ -31,9 +31,10 @@ mod tests;
 
 pub use batch::{Batch, Part};
 pub use coverage::{Coverage, FileSystem, Pin, SystemId, Unwatched};
-pub use fanotify::Fanotify;
+pub use fanotify::{Fanotify, OwnPrivilege, Privilege, mark, new_group};
 pub use file_system::{FileId, FileSystemKind};
 pub use inotify::Inotify;
+pub use mounts::MountTable;
 pub use scripted::{Script, Scripted};
 pub use source::{ChangeSource, Grain, Refusal};
 pub use watcher::{Figures, Mode, StartError, Watcher};

@@ -8,22 +8,38 @@ use std::path::PathBuf;
 
 /// The mounts at and below some directories. Its descriptor has exceptional data (`POLLPRI`) after each change.
 #[derive(Debug)]
-pub(super) struct MountTable {
+pub struct MountTable {
     file: File,
+    directories: Vec<PathBuf>,
     below: Vec<Vec<u8>>,
     seen: Vec<Vec<u8>>,
 }
 
 impl MountTable {
+    /// This process's mounts at and below `directories`.
+    ///
     /// # Errors
     /// No `/proc`, or no such directory.
-    pub(super) fn open(directories: &[PathBuf]) -> io::Result<Self> {
-        let file = File::open("/proc/self/mountinfo")?;
+    pub fn open(directories: &[PathBuf]) -> io::Result<Self> {
+        Self::read_from(File::open("/proc/self/mountinfo")?, directories)
+    }
+
+    /// As [`Self::open`], with `/proc/self/mountinfo` opened already: after the process got the root that it has, for the
+    /// file's paths begin there.
+    ///
+    /// # Errors
+    /// As for [`Self::open`].
+    pub fn read_from(file: File, directories: &[PathBuf]) -> io::Result<Self> {
         let path = |p: &PathBuf| Ok(escaped(p.canonicalize()?.as_os_str().as_bytes()));
         let below = directories.iter().map(path).collect::<io::Result<_>>()?;
-        let mut table = Self { file, below, seen: Vec::new() };
+        let directories = directories.to_vec();
+        let mut table = Self { file, directories, below, seen: Vec::new() };
         table.changed()?;
         Ok(table)
+    }
+
+    pub(super) fn directories(&self) -> Vec<PathBuf> {
+        self.directories.clone()
     }
 
     pub(super) fn fd(&self) -> BorrowedFd<'_> {

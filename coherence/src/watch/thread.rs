@@ -55,6 +55,12 @@ enum Turn {
     News,
 }
 
+impl std::fmt::Debug for Loop {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Loop").field("lives", &self.lives).finish_non_exhaustive()
+    }
+}
+
 impl Loop {
     pub(super) fn new(
         engine: &Arc<Engine>,

@@ -6,11 +6,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use parking_lot::Mutex;
 use rustix::event::EventfdFlags;
 use shm_layout::SharedU64;
 use shm_layout::word::Ordering::Relaxed;
 
 use super::coverage::Shared;
+use super::fanotify::{OwnPrivilege, Privilege};
 use super::file_system;
 use super::mounts::MountTable;
 use super::thread::Loop;
@@ -61,7 +63,16 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct Watcher {
     shared: Arc<Shared>,
-    thread: Option<(OwnedFd, JoinHandle<()>)>,
+    thread: Mutex<Reader>,
+}
+
+/// The thread that reads the source.
+#[derive(Debug)]
+enum Reader {
+    /// There is nothing to read, or no longer.
+    None,
+    Prepared(Box<Loop>, OwnedFd),
+    Running(JoinHandle<()>, OwnedFd),
 }
 
 /// How a source is made, at first and whenever one has failed.
@@ -77,16 +88,36 @@ impl Watcher {
         mode: Mode,
         directories: &[PathBuf],
     ) -> Result<Self, StartError> {
-        let fanotify: Factory = Box::new(|| Ok(Arc::new(Fanotify::new()?)));
+        let mounts = || MountTable::open(directories);
+        let watcher = Self::prepare(engine, mode, mounts, Arc::new(OwnPrivilege))?;
+        watcher.begin()?;
+        Ok(watcher)
+    }
+
+    /// As [`Self::start`], but without a thread as yet: for a process that will drop its rights before it has threads. What
+    /// fanotify needs a privilege for is left to `privilege`.
+    ///
+    /// # Errors
+    /// As for [`Self::start`].
+    pub fn prepare(
+        engine: &Arc<Engine>,
+        mode: Mode,
+        mounts: impl FnOnce() -> io::Result<MountTable>,
+        privilege: Arc<dyn Privilege>,
+    ) -> Result<Self, StartError> {
+        let fanotify: Factory =
+            Box::new(move || Ok(Arc::new(Fanotify::with(Arc::clone(&privilege))?)));
         let inotify: Factory = Box::new(|| Ok(Arc::new(Inotify::new()?)));
+        if mode == Mode::Off {
+            tracing::info!("changes made on the host are not watched");
+            let shared = Arc::new(Shared::new(None));
+            return Ok(Self { shared, thread: Mutex::new(Reader::None) });
+        }
+        let mounts = mounts().map_err(StartError::Mounts)?;
         let (source, factory) = match mode {
-            Mode::Off => {
-                tracing::info!("changes made on the host are not watched");
-                return Ok(Self { shared: Arc::new(Shared::new(None)), thread: None });
-            }
             Mode::Fanotify => (fanotify().map_err(StartError::Fanotify)?, fanotify),
             Mode::Inotify => (inotify().map_err(StartError::Inotify)?, inotify),
-            Mode::Auto => match usable(&fanotify, directories) {
+            Mode::Auto | Mode::Off => match usable(&fanotify, &mounts.directories()) {
                 Ok(source) => (source, fanotify),
                 Err(why) => {
                     tracing::info!("no fanotify ({why}): each inode in use is watched");
@@ -95,7 +126,7 @@ impl Watcher {
             },
         };
         tracing::info!("changes made on the host are watched with {}", source.name());
-        Self::with(engine, source, factory, directories)
+        Self::with(engine, source, factory, mounts)
     }
 
     /// Watches with `source`, and when it fails with what `factory` makes.
@@ -103,20 +134,34 @@ impl Watcher {
         engine: &Arc<Engine>,
         source: Arc<dyn ChangeSource>,
         factory: Factory,
-        directories: &[PathBuf],
+        mounts: MountTable,
     ) -> Result<Self, StartError> {
-        let mounts = MountTable::open(directories).map_err(StartError::Mounts)?;
         engine.answer_for_stamps().map_err(StartError::Memory)?;
         let shared = Arc::new(Shared::new(Some(source)));
         let stop = rustix::event::eventfd(0, EventfdFlags::CLOEXEC)
             .map_err(|e| StartError::Thread(e.into()))?;
         let of_thread = stop.try_clone().map_err(StartError::Thread)?;
         let work = Loop::new(engine, &shared, factory, mounts, of_thread);
-        let thread = std::thread::Builder::new()
-            .name("samepage-watch".to_owned())
-            .spawn(move || work.run())
-            .map_err(StartError::Thread)?;
-        Ok(Self { shared, thread: Some((stop, thread)) })
+        Ok(Self { shared, thread: Mutex::new(Reader::Prepared(Box::new(work), stop)) })
+    }
+
+    /// Starts the thread. Until then nothing is read, so no stamp may be given: do this before the first request.
+    ///
+    /// # Errors
+    /// No thread to be had.
+    pub fn begin(&self) -> Result<(), StartError> {
+        let mut thread = self.thread.lock();
+        *thread = match std::mem::replace(&mut *thread, Reader::None) {
+            Reader::Prepared(work, stop) => {
+                let thread = std::thread::Builder::new()
+                    .name("samepage-watch".to_owned())
+                    .spawn(move || work.run())
+                    .map_err(StartError::Thread)?;
+                Reader::Running(thread, stop)
+            }
+            other => other,
+        };
+        Ok(())
     }
 
     /// The file system that `file` lies on. The first time it is met it is watched, which takes system calls and for
@@ -175,7 +220,9 @@ impl Watcher {
 
 impl Drop for Watcher {
     fn drop(&mut self) {
-        if let Some((stop, thread)) = self.thread.take() {
+        if let Reader::Running(thread, stop) =
+            std::mem::replace(self.thread.get_mut(), Reader::None)
+        {
             // Writing to an event counter that is zero neither blocks nor fails.
             let _ = rustix::io::write(&stop, &1_u64.to_ne_bytes());
             let _ = thread.join();

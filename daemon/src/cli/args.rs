@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use clap::{Args as Group, Parser};
 
 use super::config::LogLevel;
-use super::values::{CacheMode, FileHandles, Negotiation, WatchMode};
+use super::values::{CacheMode, FileHandles, Negotiation, SandboxMode, SeccompAction, WatchMode};
 use crate::coherent::table::Choice;
+use crate::passthrough::IdRule;
+use crate::sandbox::{IdRange, ModCaps};
 use crate::transport::{RequestQueues, Tag};
 
 /// Lines of at most 80 columns: longer ones would be wrapped, and examples with them.
@@ -54,9 +56,16 @@ done; a second one ends it at once.
 
 SECURITY
 
-There is no sandbox yet: the daemon keeps the rights it was started with. Guests
-reach nothing outside the shared directory; still, run the daemon as a user who
-may do no more than it must, and isolate it from outside.
+The process that serves the guest has namespaces of its own, in which the shared
+directory is the root: nothing else of the host has a path. A second process
+stays outside; it makes the sockets and takes signals, and sees nothing of what
+the guest sends. Run by another user than root, the daemon makes a user
+namespace, too; --uid-map and --gid-map say who is who in it. In a container
+that may not make namespaces use --sandbox chroot.
+
+Capabilities that serving does not take are dropped (--modcaps), and system calls
+that it does not take end the process (--seccomp). A daemon that ends by SIGSYS
+met one: please report it, and use --seccomp log until then.
 ";
 
 /// Shares a host directory with a VM over vhost-user virtio-fs.
@@ -217,6 +226,18 @@ pub(super) struct GuestArgs {
     #[arg(long, overrides_with = "flock")]
     pub(super) no_flock: bool,
 
+    /// Other numbers for users: KIND:FROM:TO:COUNT, as often as needed
+    ///
+    /// KIND is one of: guest (what a guest's ids are on the host), host (what the host's ids are in the guest), map (both;
+    /// FROM is the guest's), squash-guest and squash-host (all become TO), forbid-guest:FROM:COUNT (EPERM for whoever
+    /// creates or owns something by them). Other ids stay what they are. Not with --posix-acl, for ACLs hold ids, too.
+    #[arg(long, value_name = "RULE")]
+    pub(super) translate_uid: Vec<IdRule>,
+
+    /// As --translate-uid, for groups
+    #[arg(long, value_name = "RULE")]
+    pub(super) translate_gid: Vec<IdRule>,
+
     /// Honour the guest's O_NOATIME, which fails for files of others unless the daemon is privileged
     #[arg(long)]
     pub(super) preserve_noatime: bool,
@@ -263,13 +284,31 @@ pub(super) struct DaemonArgs {
     #[arg(long, value_name = "N")]
     pub(super) rlimit_nofile: Option<u64>,
 
-    /// Isolate the daemon: only `none` as yet
-    #[arg(long, value_name = "HOW")]
-    pub(super) sandbox: Option<String>,
+    /// What the daemon can reach of the host
+    #[arg(long, value_enum, value_name = "HOW", default_value_t = SandboxMode::Namespace, ignore_case = true)]
+    pub(super) sandbox: SandboxMode,
 
-    /// Restrict the daemon's system calls: only `none` as yet
-    #[arg(long, value_name = "ACTION")]
-    pub(super) seccomp: Option<String>,
+    /// User ids of an unprivileged daemon's user namespace: :INSIDE:HOST:COUNT:, as often as needed
+    ///
+    /// INSIDE is the first id that the guest sees, HOST the first one on the host; /etc/subuid must allow them, and
+    /// newuidmap must be there. [default: the daemon's own user and no other]
+    #[arg(long, value_name = "MAP")]
+    pub(super) uid_map: Vec<IdRange>,
+
+    /// As --uid-map, for groups (/etc/subgid, newgidmap)
+    #[arg(long, value_name = "MAP")]
+    pub(super) gid_map: Vec<IdRange>,
+
+    /// What becomes of system calls that serving does not take
+    #[arg(long, value_enum, value_name = "ACTION", default_value_t = SeccompAction::Kill)]
+    pub(super) seccomp: SeccompAction,
+
+    /// Capabilities to keep (+) or drop (-) besides the usual ones, for instance +sys_admin:-mknod
+    ///
+    /// Usual are chown, dac_override, fowner, fsetid, setgid, setuid, mknod, setfcap, for file handles dac_read_search,
+    /// and with --sandbox none for fanotify sys_admin. What the daemon was not given it does not get.
+    #[arg(long, value_name = "CHANGES", allow_hyphen_values = true)]
+    pub(super) modcaps: Option<ModCaps>,
 
     /// How much to log; the variable `RUST_LOG`, where set, decides instead
     #[arg(long, value_enum, value_name = "LEVEL", default_value_t = LogLevel::Info)]
@@ -314,16 +353,6 @@ pub(super) struct OldArgs {
 pub(super) struct LaterArgs {
     #[arg(long, hide = true)]
     pub(super) xattrmap: Option<String>,
-    #[arg(long, hide = true)]
-    pub(super) modcaps: Option<String>,
-    #[arg(long, hide = true)]
-    pub(super) uid_map: Vec<String>,
-    #[arg(long, hide = true)]
-    pub(super) gid_map: Vec<String>,
-    #[arg(long, hide = true)]
-    pub(super) translate_uid: Vec<String>,
-    #[arg(long, hide = true)]
-    pub(super) translate_gid: Vec<String>,
     #[arg(long, hide = true)]
     pub(super) migration_mode: Option<String>,
     #[arg(long, hide = true)]

@@ -3,7 +3,7 @@
 use super::args::Args;
 use super::config::LogLevel;
 use super::usage::UsageError;
-use super::values::{CacheMode, Negotiation};
+use super::values::{CacheMode, Negotiation, SandboxMode};
 
 /// Lets what stands behind `-o` count as if it had been written out.
 pub(super) fn apply(args: &mut Args) -> Result<(), UsageError> {
@@ -47,9 +47,17 @@ fn with_value(args: &mut Args, name: &str, value: &str) -> Result<(), UsageError
             "err" => args.daemon.log_level = LogLevel::Error,
             _ => return wrong("debug, info, warn or err"),
         },
-        "sandbox" => args.daemon.sandbox = Some(value.to_owned()),
+        "sandbox" => match value {
+            "namespace" => args.daemon.sandbox = SandboxMode::Namespace,
+            "chroot" => args.daemon.sandbox = SandboxMode::Chroot,
+            "none" => args.daemon.sandbox = SandboxMode::None,
+            _ => return wrong("namespace, chroot or none"),
+        },
         "xattrmap" => args.later.xattrmap = Some(value.to_owned()),
-        "modcaps" => args.later.modcaps = Some(value.to_owned()),
+        "modcaps" => {
+            let wrong = |why| UsageError::new(format!("-o modcaps={value}: {why}; see --modcaps"));
+            args.daemon.modcaps = Some(value.parse().map_err(wrong)?);
+        }
         _ => return Err(unknown(&format!("{name}={value}"))),
     }
     Ok(())

@@ -8,7 +8,8 @@ use coherence::watch::Mode;
 use super::args::{Args, LaterArgs};
 use super::usage::UsageError;
 use crate::coherent::table::Choice;
-use crate::passthrough::{Config as Share, Negotiation};
+use crate::passthrough::{Config as Share, InodeFileHandles, Negotiation};
+use crate::sandbox;
 use crate::transport::{Options as DeviceOptions, RequestQueues};
 
 /// How much is logged.
@@ -65,6 +66,8 @@ pub struct Config {
     pub slots: Option<u64>,
     /// How changes made on the host are learned of.
     pub watch: Mode,
+    /// What the daemon can reach of the host.
+    pub sandbox: sandbox::Options,
     /// How much is logged.
     pub log_level: LogLevel,
     /// Where it goes.
@@ -103,8 +106,6 @@ impl Config {
 
 pub(super) fn check(args: &Args) -> Result<Config, UsageError> {
     refuse_later(&args.later)?;
-    only_none("--sandbox", args.daemon.sandbox.as_deref())?;
-    only_none("--seccomp", args.daemon.seccomp.as_deref())?;
     let config = Config {
         share: share(args)?,
         front: front(args)?,
@@ -115,11 +116,25 @@ pub(super) fn check(args: &Args) -> Result<Config, UsageError> {
         table_region: args.daemon.table_region,
         slots: args.daemon.slots,
         watch: args.daemon.watch.into(),
+        sandbox: sandbox::Options {
+            mode: args.daemon.sandbox.into(),
+            uid_map: args.daemon.uid_map.clone(),
+            gid_map: args.daemon.gid_map.clone(),
+            seccomp: args.daemon.seccomp.into(),
+            modcaps: args.daemon.modcaps.unwrap_or_default(),
+        },
         log_level: if args.old.debug { LogLevel::Debug } else { args.daemon.log_level },
         log_target: if args.daemon.syslog { LogTarget::Syslog } else { LogTarget::Stderr },
         name: args.daemon.name.clone(),
         stats_socket: args.daemon.stats_socket.clone(),
     };
+    if config.sandbox.modcaps.forbids_file_handles()
+        && config.share.inode_file_handles != InodeFileHandles::Never
+    {
+        return Err(UsageError::new(
+            "--modcaps -dac_read_search takes what file handles need; add --inode-file-handles never",
+        ));
+    }
     if let (Some(stats), Front::Path { path, .. }) = (&config.stats_socket, &config.front)
         && stats == path
     {
@@ -151,6 +166,12 @@ fn share(args: &Args) -> Result<Share, UsageError> {
         return Err(UsageError::new("--shared-dir is empty; name the directory to share"));
     }
     let (posix_acl, security_label) = (guest.posix_acl.into(), guest.security_label.into());
+    let translated = !guest.translate_uid.is_empty() || !guest.translate_gid.is_empty();
+    if translated && posix_acl != Negotiation::Never {
+        return Err(UsageError::new(
+            "--translate-uid and --translate-gid exclude --posix-acl, for ACLs hold ids, too; leave one out",
+        ));
+    }
     Ok(Share {
         shared_dir,
         cache: guest.cache.into(),
@@ -170,6 +191,8 @@ fn share(args: &Args) -> Result<Share, UsageError> {
             (false, true) => Some(false),
             (false, false) => None,
         },
+        translate_uid: guest.translate_uid.clone(),
+        translate_gid: guest.translate_gid.clone(),
         preserve_noatime: guest.preserve_noatime,
         posix_locks: !guest.no_posix_locks,
         flock: !guest.no_flock,
@@ -223,12 +246,6 @@ fn device(args: &Args) -> DeviceOptions {
 
 fn notes(args: &Args) -> Vec<String> {
     let mut notes = Vec::new();
-    if args.daemon.sandbox.is_none() {
-        notes.push(
-            "no sandbox in this version: the daemon keeps the rights it was started with"
-                .to_owned(),
-        );
-    }
     if !args.old.compat.is_empty() {
         notes.push("-o is an old form; write the options out (see --help)".to_owned());
     }
@@ -240,7 +257,6 @@ fn notes(args: &Args) -> Vec<String> {
 
 /// Options that ask for what is not there yet must not be taken as if it were.
 fn refuse_later(later: &LaterArgs) -> Result<(), UsageError> {
-    let id_maps = "leave it out; ids are the same in guest and host";
     let migration = "leave it out; a guest cannot migrate with this daemon yet";
     let asked = [
         (
@@ -248,15 +264,6 @@ fn refuse_later(later: &LaterArgs) -> Result<(), UsageError> {
             later.xattrmap.is_some(),
             "leave it out; --xattr passes attributes as they are",
         ),
-        (
-            "--modcaps",
-            later.modcaps.is_some(),
-            "leave it out; start the daemon with the capabilities it shall have",
-        ),
-        ("--uid-map", !later.uid_map.is_empty(), id_maps),
-        ("--gid-map", !later.gid_map.is_empty(), id_maps),
-        ("--translate-uid", !later.translate_uid.is_empty(), id_maps),
-        ("--translate-gid", !later.translate_gid.is_empty(), id_maps),
         ("--migration-mode", later.migration_mode.is_some(), migration),
         ("--migration-on-error", later.migration_on_error.is_some(), migration),
         ("--migration-verify-handles", later.migration_verify_handles, migration),
@@ -265,15 +272,5 @@ fn refuse_later(later: &LaterArgs) -> Result<(), UsageError> {
     match asked.iter().find(|(_, given, _)| *given) {
         Some((option, _, remedy)) => Err(UsageError::not_yet(option, remedy)),
         None => Ok(()),
-    }
-}
-
-fn only_none(option: &str, value: Option<&str>) -> Result<(), UsageError> {
-    match value {
-        None | Some("none") => Ok(()),
-        Some(value) => Err(UsageError::not_yet(
-            &format!("{option} {value}"),
-            &format!("write {option} none and isolate the daemon from outside"),
-        )),
     }
 }

@@ -3,6 +3,7 @@ use std::path::Path;
 
 use super::*;
 use crate::passthrough::{CachePolicy, Config as Share, InodeFileHandles, Negotiation};
+use crate::sandbox;
 
 const MINIMAL: &str = "--shared-dir /srv --socket-path /run/s";
 
@@ -78,7 +79,9 @@ fn defaults_are_virtiofsds() {
     assert!(!config.device.once);
     assert_eq!(config.rlimit_nofile, None);
     assert_eq!((config.log_level, config.log_target), (LogLevel::Info, LogTarget::Stderr));
-    assert!(config.notes[0].contains("sandbox"), "the user learns that there is none");
+    assert_eq!(config.sandbox, sandbox::Options::default());
+    assert_eq!(config.sandbox.mode, sandbox::Mode::Namespace);
+    assert!(config.notes.is_empty(), "{:?}", config.notes);
 }
 
 #[test]
@@ -120,6 +123,64 @@ fn every_option_arrives() {
     assert_eq!((config.log_level, config.log_target), (LogLevel::Debug, LogTarget::Syslog));
     assert_eq!(config.stats_socket.as_deref(), Some(Path::new("/run/stats")));
     assert!(config.notes.is_empty(), "{:?}", config.notes);
+}
+
+#[test]
+fn the_sandbox_and_its_ids() {
+    let sandbox = |options| with(options).sandbox;
+    assert_eq!(sandbox("--sandbox none").mode, sandbox::Mode::None);
+    assert_eq!(sandbox("--sandbox Chroot").mode, sandbox::Mode::Chroot);
+    assert_eq!(sandbox("-o sandbox=chroot").mode, sandbox::Mode::Chroot);
+    assert_eq!(sandbox("-o sandbox=namespace").mode, sandbox::Mode::Namespace);
+    let options = sandbox("--uid-map :0:100000:65536: --uid-map :70000:1000:1: --gid-map :0:1:1:");
+    assert_eq!((options.uid_map.len(), options.gid_map.len()), (2, 1));
+    assert_eq!(options.uid_map[1].outside, 1000);
+    complaint(&format!("{MINIMAL} --sandbox jail"), "'jail'");
+    complaint(&format!("{MINIMAL} -o sandbox=jail"), "namespace, chroot or none");
+    complaint(&format!("{MINIMAL} --uid-map 0:1:1"), ":INSIDE:HOST:COUNT:");
+}
+
+#[test]
+fn ids_are_translated_but_for_acls() {
+    let share = with(
+        "--translate-uid map:0:1000:1 --translate-uid forbid-guest:1:9 --translate-gid host:5:6:1",
+    )
+    .share;
+    assert_eq!((share.translate_uid.len(), share.translate_gid.len()), (2, 1));
+    complaint(&format!("{MINIMAL} --translate-uid map:0:1000"), "forbid-guest:FROM:COUNT");
+    complaint(
+        &format!("{MINIMAL} --translate-gid map:0:1:1 --posix-acl=auto"),
+        "exclude --posix-acl",
+    );
+    with("--translate-gid map:0:1:1 --posix-acl=never");
+}
+
+#[test]
+fn system_calls_and_capabilities() {
+    use sandbox::Seccomp;
+    for (options, action) in [
+        ("", Seccomp::Kill),
+        ("--seccomp kill", Seccomp::Kill),
+        ("--seccomp log", Seccomp::Log),
+        ("--seccomp trap", Seccomp::Trap),
+        ("--seccomp none", Seccomp::None),
+    ] {
+        assert_eq!(with(options).sandbox.seccomp, action, "{options}");
+    }
+    let wanted = "+sys_admin:-mknod".parse().unwrap();
+    for options in [
+        "--modcaps=+sys_admin:-mknod",
+        "--modcaps +sys_admin:-mknod",
+        "-o modcaps=+sys_admin:-mknod",
+    ] {
+        assert_eq!(with(options).sandbox.modcaps, wanted, "{options}");
+    }
+    assert!(with("--modcaps -mknod").sandbox.modcaps != sandbox::ModCaps::default());
+    complaint(&format!("{MINIMAL} --modcaps=+everything"), "everything is no capability");
+    complaint(&format!("{MINIMAL} -o modcaps=chown"), "-o modcaps=chown");
+    complaint(&format!("{MINIMAL} --seccomp maim"), "'maim'");
+    complaint(&format!("{MINIMAL} --modcaps=-dac_read_search"), "--inode-file-handles never");
+    with("--modcaps=-dac_read_search --inode-file-handles never");
 }
 
 #[test]
@@ -296,21 +357,11 @@ fn unknown_options_and_values_are_named() {
 #[test]
 fn what_is_not_there_yet_is_refused_with_a_remedy() {
     for option in [
-        "--sandbox namespace",
-        "--sandbox chroot",
-        "--seccomp kill",
         "--xattrmap :map::user.:",
-        "--modcaps=+sys_admin",
-        "--uid-map :0:1:1:",
-        "--gid-map :0:1:1:",
-        "--translate-uid map:0:1:1",
-        "--translate-gid map:0:1:1",
         "--migration-mode find-paths",
         "--migration-on-error abort",
         "--migration-verify-handles",
         "--migration-confirm-paths",
-        "-o sandbox=chroot",
-        "-o modcaps=+sys_admin",
         "-o xattrmap=:map::user.:",
     ] {
         let text = complaint(&format!("{MINIMAL} {option}"), "is not supported yet; ");

@@ -4,6 +4,7 @@ use clap::ValueEnum;
 use coherence::watch::Mode;
 
 use crate::passthrough::{self, CachePolicy, InodeFileHandles};
+use crate::sandbox::{self, Seccomp};
 
 /// `--cache`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -49,6 +50,51 @@ impl From<WatchMode> for Mode {
             WatchMode::Fanotify => Self::Fanotify,
             WatchMode::Inotify => Self::Inotify,
             WatchMode::Off => Self::Off,
+        }
+    }
+}
+
+/// `--sandbox`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum SandboxMode {
+    /// The shared directory, which is the root of namespaces of its own (mount, pid, network, IPC, user)
+    Namespace,
+    /// The shared directory, which is the root; for containers, where namespaces cannot be made
+    Chroot,
+    /// Whatever its user can
+    None,
+}
+
+impl From<SandboxMode> for sandbox::Mode {
+    fn from(mode: SandboxMode) -> Self {
+        match mode {
+            SandboxMode::Namespace => Self::Namespace,
+            SandboxMode::Chroot => Self::Chroot,
+            SandboxMode::None => Self::None,
+        }
+    }
+}
+
+/// `--seccomp`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum SeccompAction {
+    /// They end the process
+    Kill,
+    /// They are made, and logged by the kernel's audit
+    Log,
+    /// They end the process by a SIGSYS that a debugger can catch
+    Trap,
+    /// They are made
+    None,
+}
+
+impl From<SeccompAction> for Seccomp {
+    fn from(action: SeccompAction) -> Self {
+        match action {
+            SeccompAction::Kill => Self::Kill,
+            SeccompAction::Log => Self::Log,
+            SeccompAction::Trap => Self::Trap,
+            SeccompAction::None => Self::None,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use coherence::{AttachError, Engine, GuestAccess, Options};
+use coherence::{AttachError, Engine, GuestAccess, HostProcess, Options};
 
 use crate::transport::SharedRegion;
 
@@ -51,23 +51,30 @@ pub enum TableStartError {
     Attach(#[from] AttachError),
 }
 
-/// Joins the table of a shared directory; none where that is the operator's choice.
+/// Where the table of a shared directory is; none where that is the operator's choice.
+///
+/// # Errors
+/// [`TableStartError::RunTime`].
+pub fn place(choice: &Choice, shared: &Path) -> Result<Option<PathBuf>, TableStartError> {
+    match choice {
+        Choice::Off => Ok(None),
+        Choice::Path(path) => Ok(Some(path.clone())),
+        Choice::Auto => usual_place(shared).map(Some),
+    }
+}
+
+/// Joins the table at `path`; `process` is who others know the daemon by, where it will be in a sandbox.
 ///
 /// # Errors
 /// [`TableStartError`]. A daemon that was to have a table does not run without: the guests of the others would not
 /// learn of its changes.
 pub fn join(
-    choice: &Choice,
+    path: PathBuf,
     words: Option<u64>,
     group: Option<u32>,
-    shared: &Path,
-) -> Result<Option<Arc<Engine>>, TableStartError> {
-    let path = match choice {
-        Choice::Off => return Ok(None),
-        Choice::Path(path) => path.clone(),
-        Choice::Auto => usual_place(shared)?,
-    };
-    Ok(Some(Engine::attach(Options { words, group, ..Options::new(path) })?))
+    process: Option<HostProcess>,
+) -> Result<Arc<Engine>, TableStartError> {
+    Ok(Engine::attach(Options { words, group, process, ..Options::new(path) })?)
 }
 
 /// `samepage/DEVICE-INODE.table` in the run-time directory: the same for every daemon that this user starts on the

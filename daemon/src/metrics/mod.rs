@@ -4,12 +4,11 @@ mod http;
 mod page;
 mod text;
 
-use std::path::Path;
+use std::io;
+use std::os::unix::net::UnixListener;
 use std::thread;
 
-use crate::socket::{BoundSocket, SocketError};
-
-pub use page::{Sources, health, page};
+pub use page::{ProcessFiles, Sources, health, page};
 
 /// What is asked for over HTTP.
 trait Pages {
@@ -29,21 +28,11 @@ impl Pages for Sources {
     }
 }
 
-/// A socket at which figures can be had; it goes away with this value.
-#[derive(Debug)]
-pub struct StatsSocket(#[allow(dead_code)] BoundSocket);
-
-impl StatsSocket {
-    /// Answers at `path` with what `sources` tell.
-    ///
-    /// # Errors
-    /// Where the socket cannot be made, or no thread can be started.
-    pub fn serve(path: &Path, sources: Sources) -> Result<Self, SocketError> {
-        let (socket, listener) = BoundSocket::bind(path, None)?;
-        thread::Builder::new()
-            .name("stats".to_owned())
-            .spawn(move || http::serve(&listener, &sources))
-            .map_err(SocketError::Other)?;
-        Ok(Self(socket))
-    }
+/// Answers at `listener` with what `sources` tell, for as long as the process lives.
+///
+/// # Errors
+/// No thread to be had.
+pub fn serve(listener: UnixListener, sources: Sources) -> io::Result<()> {
+    let serve = move || http::serve(&listener, &sources);
+    thread::Builder::new().name("stats".to_owned()).spawn(serve).map(drop)
 }

@@ -1,6 +1,9 @@
 //! What the daemon has to tell about itself.
 
-use std::fs;
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use coherence::Engine;
@@ -9,6 +12,48 @@ use fuse::Counters as Requests;
 
 use super::text::{Kind, Text};
 use crate::transport::Counters as Transport;
+
+/// `/proc/self`, as far as it is needed: opened before a sandbox hides it.
+#[derive(Debug)]
+pub struct ProcessFiles {
+    fd: Option<OwnedFd>,
+    status: Option<File>,
+}
+
+impl ProcessFiles {
+    /// With `/proc/self/fd` and `/proc/self/status`, where they can no longer be opened.
+    #[must_use]
+    pub fn open(opened: Option<(OwnedFd, File)>) -> Self {
+        match opened {
+            Some((fd, status)) => Self { fd: Some(fd), status: Some(status) },
+            None => Self {
+                fd: File::open("/proc/self/fd").ok().map(OwnedFd::from),
+                status: File::open("/proc/self/status").ok(),
+            },
+        }
+    }
+
+    fn status(&self) -> String {
+        let mut text = vec![0; 16 << 10];
+        let read = self.status.as_ref().map(|file| file.read_at(&mut text, 0));
+        text.truncate(read.and_then(Result::ok).unwrap_or(0));
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
+    fn descriptors(&self) -> io::Result<u64> {
+        let fd = self.fd.as_ref().ok_or(io::ErrorKind::NotFound)?;
+        let names = rustix::fs::Dir::new(rustix::fs::openat(
+            fd,
+            ".",
+            rustix::fs::OFlags::RDONLY
+                | rustix::fs::OFlags::DIRECTORY
+                | rustix::fs::OFlags::CLOEXEC,
+            rustix::fs::Mode::empty(),
+        )?)?;
+        // "." and "..", and the listing's own.
+        Ok((names.count() as u64).saturating_sub(3))
+    }
+}
 
 /// What figures are made of.
 pub struct Sources {
@@ -22,6 +67,8 @@ pub struct Sources {
     pub transport: Arc<Transport>,
     /// How many stretches of files the guest has locked, and how many of its requests wait for a lock.
     pub locks: Box<dyn Fn() -> (usize, usize) + Send + Sync>,
+    /// What the kernel tells of this process.
+    pub process: ProcessFiles,
     /// The version table, and who watches for changes on the host.
     pub table: Option<(Arc<Engine>, Arc<Watcher>)>,
 }
@@ -43,7 +90,7 @@ pub fn page(sources: &Sources) -> String {
         text.sample("samepaged_table_alive", &[], u64::from(!engine.is_lost()));
         changes_on_the_host(&mut text, &watcher.figures());
     }
-    process(&mut text);
+    process(&mut text, &sources.process);
     text.finish()
 }
 
@@ -157,13 +204,11 @@ fn changes_on_the_host(text: &mut Text, watch: &Watch) {
 }
 
 /// The process's own figures, under the names that Prometheus' libraries use. Left out where /proc is out of reach.
-fn process(text: &mut Text) {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+fn process(text: &mut Text, own: &ProcessFiles) {
+    let status = own.status();
     let resident = status_field(&status, "VmRSS:").map(|kib| kib * 1024);
     let threads = status_field(&status, "Threads:");
-    // One of them is the listing's own.
-    let descriptors =
-        fs::read_dir("/proc/self/fd").ok().map(|fds| fds.count().saturating_sub(1) as u64);
+    let descriptors = own.descriptors().ok();
     for (name, help, value) in [
         ("process_resident_memory_bytes", "Resident memory size in bytes.", resident),
         ("process_threads", "Number of threads.", threads),

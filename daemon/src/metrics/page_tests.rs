@@ -7,6 +7,7 @@ fn sources() -> Sources {
         requests: Arc::default(),
         transport: Arc::default(),
         locks: Box::new(|| (3, 2)),
+        process: ProcessFiles::open(None),
         table: None,
     }
 }

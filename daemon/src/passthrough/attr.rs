@@ -11,7 +11,7 @@ use rustix::fs::{
 };
 use rustix::path::DecInt;
 
-use super::credentials::{Checks, Credentials, WithoutFsetid, gid, uid};
+use super::credentials::{Checks, WithoutFsetid, gid, uid};
 use super::stat::{Stat, stat, statx};
 use super::{Passthrough, thread};
 
@@ -40,7 +40,7 @@ impl Passthrough {
         let mask = StatxFlags::from_bits_retain(mask) & StatxFlags::BTIME | StatxFlags::BASIC_STATS;
         let stat = self.with_fd(node, handle, |fd| statx(fd, flags, mask))?;
         Ok(StatxAttributes {
-            statx: stat.fuse_statx(),
+            statx: self.ids.statx(stat.fuse_statx()),
             ttl: self.config.attr_ttl(),
             stamp: Stamp::default(),
         })
@@ -55,7 +55,10 @@ impl Passthrough {
         set: &SetAttr,
     ) -> io::Result<Attributes> {
         let times = timestamps(set)?;
-        let owner = (set.uid.map(uid).transpose()?, set.gid.map(gid).transpose()?);
+        let owner = (
+            set.uid.map(|id| self.ids.users.to_host(id).and_then(uid)).transpose()?,
+            set.gid.map(|id| self.ids.groups.to_host(id).and_then(gid)).transpose()?,
+        );
         let stat = self.with_fd(node, handle, |fd| {
             if owner != (None, None) {
                 rustix::fs::chownat(fd, c"", owner.0, owner.1, AtFlags::EMPTY_PATH)?;
@@ -98,7 +101,7 @@ impl Passthrough {
         // EACCESS: it is the effective user that acts for the guest's.
         let link = DecInt::from_fd(&fd);
         let proc = thread::proc_self_fd()?;
-        let _guard = Credentials::assume(context, None, Checks::Host)?;
+        let _guard = self.assume(context, None, Checks::Host)?;
         Ok(rustix::fs::accessat(proc, link.as_c_str(), access, AtFlags::EACCESS)?)
     }
 
@@ -145,7 +148,7 @@ impl Passthrough {
     }
 
     fn attributes(&self, stat: &Stat) -> Attributes {
-        let attr = stat.attr(AttrFlags::empty());
+        let attr = self.ids.attr(stat.attr(AttrFlags::empty()));
         Attributes { attr, ttl: self.config.attr_ttl(), stamp: Stamp::default() }
     }
 }

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::ids::IdRule;
+
 /// What the guest may cache. The meanings are virtiofsd's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CachePolicy {
@@ -90,6 +92,10 @@ pub struct Config {
     pub posix_locks: bool,
     /// The same of `flock(2)`.
     pub flock: bool,
+    /// Other numbers for users; not with ACLs, which hold numbers of their own.
+    pub translate_uid: Vec<IdRule>,
+    /// Other numbers for groups; not with ACLs.
+    pub translate_gid: Vec<IdRule>,
     /// Every change is refused with `EROFS`.
     pub readonly: bool,
     /// Most descriptors that may be open on behalf of the guest; none: what `RLIMIT_NOFILE` leaves when the
@@ -118,6 +124,8 @@ impl Default for Config {
             preserve_noatime: false,
             posix_locks: true,
             flock: true,
+            translate_uid: Vec::new(),
+            translate_gid: Vec::new(),
             readonly: false,
             max_descriptors: None,
         }

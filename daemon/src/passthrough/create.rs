@@ -10,7 +10,7 @@ use fuse::filesystem::{Create, Entry, Extensions, Open, Opened};
 use fuse::{Context, NodeId, errno};
 use rustix::fs::{AtFlags, OFlags};
 
-use super::credentials::{Checks, Credentials, Umask};
+use super::credentials::{Checks, Umask};
 use super::descriptors::Descriptor;
 use super::handles::OpenFile;
 use super::inode::Inode;
@@ -63,7 +63,7 @@ impl Passthrough {
         let permit = self.descriptors.take()?;
         let file = {
             let _credentials =
-                Credentials::assume(context, create.extensions.supplementary_gid, Checks::Guest)?;
+                self.assume(context, create.extensions.supplementary_gid, Checks::Guest)?;
             let _umask = self.umask(create.umask)?;
             open_beneath(&dir, c".", flags, create.mode)?
         };
@@ -88,7 +88,7 @@ impl Passthrough {
         let flags = self.host_flags(create.flags) | OFlags::CREATE | OFlags::EXCL;
         let file = {
             let _credentials =
-                Credentials::assume(context, create.extensions.supplementary_gid, Checks::Guest)?;
+                self.assume(context, create.extensions.supplementary_gid, Checks::Guest)?;
             let _umask = self.umask(create.umask)?;
             open_beneath(dir, name, flags, create.mode)?
         };
@@ -131,7 +131,7 @@ impl Passthrough {
         }
         {
             let _credentials =
-                Credentials::assume(context, create.extensions.supplementary_gid, Checks::Host)?;
+                self.assume(context, create.extensions.supplementary_gid, Checks::Host)?;
             let question = question(self.host_flags(create.flags));
             mounts::reopen(&path, question).map_err(|error| match error.raw_os_error() {
                 Some(errno::EACCES | errno::EPERM) => errno::error(errno::ESTALE),

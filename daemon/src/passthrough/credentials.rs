@@ -49,16 +49,16 @@ impl Credentials {
         let change_uid = context.uid != 0 && context.uid != identity.uid;
         let change_gid = context.gid != 0 && context.gid != identity.gid;
         // Groups before users: they need capabilities that go away with the user id.
-        if let Some(group) = supplementary_gid.filter(|_| identity.can(CapabilitySet::SETGID)) {
+        if let Some(group) = supplementary_gid.filter(|_| identity.groups) {
             set_thread_groups(&[gid(group)?])?;
             guard.groups = true;
         }
         if change_gid {
-            set_thread_res_gid(None, gid(context.gid)?, None)?;
+            set_thread_res_gid(None, gid(context.gid)?, None).map_err(unmapped)?;
             guard.gid = true;
         }
         if change_uid {
-            set_thread_res_uid(None, uid(context.uid)?, None)?;
+            set_thread_res_uid(None, uid(context.uid)?, None).map_err(unmapped)?;
             guard.uid = true;
             let held = identity.capabilities;
             let effective = match checks {
@@ -155,6 +155,11 @@ impl Drop for Umask {
 /// `u32::MAX` means "leave it" to the system calls and "nobody" to the guest.
 pub(super) fn uid(raw: u32) -> io::Result<Uid> {
     if raw == u32::MAX { Err(errno::error(errno::EINVAL)) } else { Ok(Uid::from_raw(raw)) }
+}
+
+/// An id that the daemon's user namespace does not have: one that it may not act for.
+fn unmapped(error: rustix::io::Errno) -> io::Error {
+    if error == rustix::io::Errno::INVAL { errno::error(errno::EPERM) } else { error.into() }
 }
 
 /// As [`uid`].

@@ -14,6 +14,12 @@ pub enum StartError {
         /// What `open(2)` answered.
         source: io::Error,
     },
+    /// Two rules for one id.
+    #[error("{option}: two rules are about the same id; leave one out")]
+    Ids {
+        /// Which rules.
+        option: &'static str,
+    },
     /// It is something else.
     #[error("shared directory {} is not a directory; name a directory", path.display())]
     NotADirectory {

@@ -235,7 +235,7 @@ impl Passthrough {
         Entry {
             nodeid: nodeid.0,
             generation: 0,
-            attr: stat.attr(flags),
+            attr: self.ids.attr(stat.attr(flags)),
             entry_ttl: self.config.entry_ttl(),
             attr_ttl: self.config.attr_ttl(),
             stamp: Stamp::default(),

@@ -33,6 +33,7 @@ mod error;
 mod filesystem;
 mod handles;
 mod identity;
+mod ids;
 mod inode;
 mod inodes;
 pub(crate) mod ioctl;
@@ -62,13 +63,15 @@ use rustix::fs::{Mode, OFlags, ResolveFlags};
 
 pub use config::{CachePolicy, Config, InodeFileHandles, Negotiation};
 pub use error::StartError;
+pub use ids::{IdRule, Shift};
 pub(crate) use mounts::reopen;
 pub use observer::{HostInode, NameRule, Observer, Pin, Tag};
-pub use thread::prepare_thread;
+pub use thread::{prepare_thread, use_proc_self_fd};
 pub(crate) use xattr::is_permission_xattr;
 
 use descriptors::{Descriptor, Descriptors};
 use handles::Handles;
+use ids::{IdMap, Ids};
 use inode::{Inode, PathFd};
 use inodes::Inodes;
 use locks::Locks;
@@ -86,6 +89,7 @@ pub struct Passthrough {
     descriptors: Descriptors,
     session: Session,
     locks: Arc<Locks>,
+    ids: Ids,
     observer: Option<Arc<dyn Observer>>,
 }
 
@@ -107,6 +111,11 @@ impl Passthrough {
         observer: Option<Arc<dyn Observer>>,
     ) -> Result<Self, StartError> {
         thread::proc_self_fd().map_err(StartError::Proc)?;
+        let map = |rules, option| IdMap::new(rules).ok_or(StartError::Ids { option });
+        let ids = Ids {
+            users: map(&config.translate_uid, "--translate-uid")?,
+            groups: map(&config.translate_gid, "--translate-gid")?,
+        };
         let mounts = Mounts::new(config.inode_file_handles);
         let descriptors = Descriptors::new(config.max_descriptors);
         let root = open_root(&config, &mounts, &descriptors, observer.as_deref())?;
@@ -115,6 +124,7 @@ impl Passthrough {
             handles: Handles::new(),
             session: Session::default(),
             locks: Locks::new().map_err(StartError::Locks)?,
+            ids,
             observer,
             config,
             mounts,

@@ -10,7 +10,7 @@ use fuse::{Context, NodeId, errno};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags};
 use rustix::path::DecInt;
 
-use super::credentials::{Checks, Credentials};
+use super::credentials::Checks;
 use super::inode::{Inode, PathFd};
 use super::lookup::Found;
 use super::stat::{decode_device, stat};
@@ -80,7 +80,7 @@ impl Passthrough {
         let extensions = &make.extensions;
         {
             let group = extensions.supplementary_gid;
-            let _credentials = Credentials::assume(context, group, Checks::Guest)?;
+            let _credentials = self.assume(context, group, Checks::Guest)?;
             let _umask = self.umask(make.umask)?;
             call(dir.as_fd())?;
         }

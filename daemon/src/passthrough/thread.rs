@@ -28,6 +28,8 @@ pub(super) struct Identity {
     pub(super) uid: u32,
     pub(super) gid: u32,
     pub(super) capabilities: CapabilitySets,
+    /// It may choose its supplementary groups. A user namespace can forbid that, whatever the capabilities.
+    pub(super) groups: bool,
 }
 
 impl Identity {
@@ -35,6 +37,11 @@ impl Identity {
     pub(super) fn can(&self, capability: CapabilitySet) -> bool {
         self.capabilities.effective.contains(capability)
     }
+}
+
+/// Uses `/proc/self/fd` as opened before a sandbox hides it. To be called before anything else here.
+pub fn use_proc_self_fd(fd: OwnedFd) {
+    let _ = PROC_SELF_FD.set(fd);
 }
 
 /// `/proc/self/fd`.
@@ -74,11 +81,12 @@ pub(super) fn identity() -> io::Result<Identity> {
     rustix::process::fchdir(proc)?;
     // Groups that the daemon was started with are no business of the guest's. Refused without CAP_SETGID, when the
     // daemon cannot act for other users anyway.
-    let _ = rustix::thread::set_thread_groups(&[]);
+    let groups = rustix::thread::set_thread_groups(&[]).is_ok();
     let identity = Identity {
         uid: geteuid().as_raw(),
         gid: getegid().as_raw(),
         capabilities: rustix::thread::capabilities(None)?,
+        groups,
     };
     IDENTITY.set(Some(identity));
     Ok(identity)

@@ -7,6 +7,8 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::unistd::Group;
 use rustix::fs::{Gid, Mode, chmod, chown, fchmod};
@@ -18,6 +20,10 @@ pub use pid_file::PidFile;
 
 /// Connections that may wait while one is served.
 const BACKLOG: i32 = 16;
+
+/// How long a socket may outlive the lock on its pid file: a serving process ends a moment after its supervisor was killed.
+const PATIENCE: Duration = Duration::from_millis(500);
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// Why a socket could not be made. The text names the remedy; the caller names the option and the path.
 #[derive(Debug, Error)]
@@ -143,8 +149,12 @@ fn make_way(path: &Path, address: &SocketAddrUnix) -> Result<(), SocketError> {
         Ok(metadata) if !metadata.file_type().is_socket() => return Err(SocketError::NoSocket),
         Ok(_) => {}
     }
-    if is_alive(address)? {
-        return Err(SocketError::InUse("another process".to_owned()));
+    let deadline = Instant::now() + PATIENCE;
+    while is_alive(address)? {
+        if Instant::now() >= deadline {
+            return Err(SocketError::InUse("another process".to_owned()));
+        }
+        thread::sleep(LOOK_AGAIN);
     }
     Ok(fs::remove_file(path)?)
 }

@@ -13,8 +13,8 @@ use super::SocketError;
 #[derive(Debug)]
 pub struct PidFile {
     path: PathBuf,
-    /// The lock lives as long as this.
-    _file: File,
+    /// The lock lives as long as this. None: it is another process's.
+    file: Option<File>,
 }
 
 impl PidFile {
@@ -53,12 +53,22 @@ impl PidFile {
         file.set_len(0)?;
         file.rewind()?;
         writeln!(file, "{}", process::id())?;
-        Ok(Self { path, _file: file })
+        Ok(Self { path, file: Some(file) })
+    }
+}
+
+impl PidFile {
+    /// For a process that got this by `fork(2)`: leaves file and lock to its parent.
+    pub fn leave(mut self) {
+        self.file = None;
     }
 }
 
 impl Drop for PidFile {
     fn drop(&mut self) {
+        if self.file.is_none() {
+            return;
+        }
         // We hold the lock, so the path is ours. Should it stay, it is unlocked and the next daemon takes it.
         let _ = fs::remove_file(&self.path);
     }

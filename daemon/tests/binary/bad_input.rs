@@ -177,14 +177,23 @@ fn usage_errors_end_with_2() {
         (&["--frobnicate"][..], "--frobnicate"),
         (&["--cache", "sometimes"], "sometimes"),
         (&["--fd", "3"], "--fd and --socket-path"),
-        (&["--sandbox", "namespace"], "--sandbox namespace is not supported yet"),
-        (&["--uid-map", ":0:0:1:"], "--uid-map is not supported yet"),
+        (&["--uid-map", "0:0:1"], ":INSIDE:HOST:COUNT:"),
         (&["-o", "frobnicate"], "-o frobnicate"),
         (&["--num-request-queues", "64"], "64"),
     ] {
         fails(&place(), "share", "socket", options, 2, &[culprit]);
     }
     check(&run(&[]), 2, &["--shared-dir is missing"]);
+}
+
+#[test]
+fn id_maps_that_cannot_be() {
+    let place = place();
+    let mapped = |options: &[&str], wanted| fails(&place, "share", "socket", options, 1, &[wanted]);
+    mapped(&["--sandbox", "none", "--gid-map", ":0:1:1:"], "go with --sandbox namespace");
+    if rustix::process::geteuid().is_root() {
+        mapped(&["--uid-map", ":0:1:1:"], "--uid-map and --gid-map make a user namespace");
+    }
 }
 
 #[test]

@@ -27,7 +27,7 @@ fn serve_twenty(options: &[&str], queues: usize) {
     // The first one makes the daemon reach its working size.
     serve_one(&daemon, queues);
     settle(&daemon, 1);
-    wait_until("the workers have gone", || daemon.threads() <= 3);
+    wait_until("the workers have gone", || daemon.threads() <= 2);
     let before = (daemon.descriptors(), daemon.threads());
     let resident = daemon.resident_kib();
     for count in 2..=21 {

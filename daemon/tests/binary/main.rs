@@ -2,7 +2,9 @@
 
 mod activation;
 mod bad_input;
+mod compatibility;
 mod connections;
 mod metrics;
 mod requests;
+mod sandbox;
 mod support;

@@ -40,6 +40,13 @@ impl RequestBuilder {
         self
     }
 
+    /// From another caller.
+    #[must_use]
+    pub fn user(mut self, uid: u32, gid: u32) -> Self {
+        (self.header.uid, self.header.gid) = (uid, gid);
+        self
+    }
+
     /// Appends a structure.
     #[must_use]
     pub fn with<T: IntoBytes + Immutable>(self, value: &T) -> Self {

@@ -104,7 +104,9 @@ fn one_change_moves_a_slot_once_however_many_daemons_hear_of_it() {
     let below = [f.share.path().to_owned()];
     let daemons = engines.each_ref().map(|engine| {
         let source = Scripted::new(Grain::FileSystem).unwrap();
-        let watcher = Watcher::with(engine, Arc::new(source.clone()), never(), &below).unwrap();
+        let mounts = MountTable::open(&below).unwrap();
+        let watcher = Watcher::with(engine, Arc::new(source.clone()), never(), mounts).unwrap();
+        watcher.begin().unwrap();
         (source, watcher)
     });
     let key = f.key(f.share.path());

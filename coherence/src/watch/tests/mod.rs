@@ -17,7 +17,9 @@ use shm_layout::word::Ordering::Relaxed;
 use shm_layout::{SharedU64, Snapshot};
 
 use super::watcher::Factory;
-use super::{ChangeSource, Coverage, Fanotify, FileId, FileSystem, Grain, Inotify, Watcher};
+use super::{
+    ChangeSource, Coverage, Fanotify, FileId, FileSystem, Grain, Inotify, MountTable, Watcher,
+};
 use crate::table::View;
 use crate::{Engine, InodeKey, Options};
 
@@ -60,7 +62,10 @@ impl Fixture {
 
     pub(super) fn watch(&self, source: Arc<dyn ChangeSource>, factory: Factory) -> Watcher {
         let below = [self.share.path().to_owned()];
-        Watcher::with(&self.engine, source, factory, &below).unwrap()
+        let mounts = MountTable::open(&below).unwrap();
+        let watcher = Watcher::with(&self.engine, source, factory, mounts).unwrap();
+        watcher.begin().unwrap();
+        watcher
     }
 
     pub(super) fn key(&self, path: &Path) -> InodeKey {

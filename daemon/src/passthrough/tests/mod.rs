@@ -25,6 +25,7 @@ mod readonly;
 mod share;
 mod start;
 mod submounts;
+mod translated;
 mod unlinked;
 mod wire;
 

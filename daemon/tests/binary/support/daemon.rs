@@ -119,7 +119,21 @@ impl Daemon {
     }
 
     fn proc(&self, what: &str) -> PathBuf {
-        Path::new("/proc").join(self.child.id().to_string()).join(what)
+        Path::new("/proc").join(self.serving().to_string()).join(what)
+    }
+
+    /// The process that was started.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The process that serves: in a sandbox the last of a line of children.
+    pub(crate) fn serving(&self) -> u32 {
+        let mut last = self.child.id();
+        while let Some(child) = child_of(last) {
+            last = child;
+        }
+        last
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -129,7 +143,8 @@ impl Daemon {
     /// Sets the daemon's limit for the size of files (`RLIMIT_FSIZE`).
     pub(crate) fn limit_file_size(&self, bytes: u64) {
         let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
-        prlimit(Some(self.pid()), Resource::Fsize, limit).unwrap();
+        let serving = Pid::from_raw(self.serving().try_into().unwrap());
+        prlimit(serving, Resource::Fsize, limit).unwrap();
     }
 
     fn pid(&self) -> Pid {
@@ -160,6 +175,11 @@ impl Drop for Daemon {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn child_of(process: u32) -> Option<u32> {
+    let children = fs::read_to_string(format!("/proc/{process}/task/{process}/children"));
+    children.ok()?.split_whitespace().next()?.parse().ok()
 }
 
 fn collect(stderr: impl Read, log: &Mutex<String>) {

@@ -1,0 +1,227 @@
+//! The process outside: it makes what has a path, and removes it again.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::ExitCode;
+
+use coherence::watch;
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, pthread_sigmask};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::Pid;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::thread::{CapabilitySet, CapabilitySets};
+
+use super::ids::IdMaps;
+use super::link::{Asked, Link};
+use super::{SandboxError, failed};
+
+/// What the process outside has to do for the one inside.
+pub trait Outside {
+    /// Makes the sockets that the daemon listens on.
+    ///
+    /// # Errors
+    /// The inside is ended then, and this error is the daemon's.
+    fn sockets(&mut self) -> Result<Vec<OwnedFd>, crate::error::StartError>;
+}
+
+/// How the serving process ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// By itself. It has said why, where there was something to say.
+    Status(u8),
+    /// By a signal.
+    Killed(i32),
+}
+
+impl From<Ended> for ExitCode {
+    fn from(ended: Ended) -> Self {
+        match ended {
+            Ended::Status(status) => Self::from(status),
+            // As shells have it.
+            Ended::Killed(signal) => Self::from(128u8.wrapping_add(signal as u8)),
+        }
+    }
+}
+
+/// The process outside.
+#[derive(Debug)]
+pub struct Supervisor {
+    child: Pid,
+    link: Link,
+    signals: Held,
+    /// Signals that end the daemon are passed on from here on; before, they end it at once.
+    serving: bool,
+}
+
+/// Signals that wait to be read.
+#[derive(Debug)]
+pub(super) struct Held {
+    before: SigSet,
+    fd: SignalFd,
+}
+
+/// From here on the signals that end the daemon wait, and so does the news that a child has ended.
+pub(super) fn hold_signals() -> io::Result<Held> {
+    let signals: SigSet =
+        [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGCHLD].into_iter().collect();
+    let mut before = SigSet::empty();
+    pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&signals), Some(&mut before))?;
+    let fd = SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+    Ok(Held { before, fd })
+}
+
+impl Held {
+    /// For the process inside: it is ended by orders. Signals that its whole group gets would come twice.
+    pub(super) fn release(self) -> io::Result<()> {
+        for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
+            ignore(signal)?;
+        }
+        pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&self.before), None)?;
+        Ok(())
+    }
+}
+
+fn ignore(signal: libc::c_int) -> io::Result<()> {
+    // SAFETY: ignoring a signal runs no code.
+    let previous = unsafe { libc::signal(signal, libc::SIG_IGN) };
+    if previous == libc::SIG_ERR { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+impl Supervisor {
+    pub(super) fn new(child: Pid, link: Link, signals: Held) -> Self {
+        Self { child, link, signals, serving: false }
+    }
+
+    /// Waits until the child has made its user namespace, and maps its ids.
+    pub(super) fn map_ids(self, maps: &IdMaps) -> Result<Self, SandboxError> {
+        let question = self.link.question().map_err(failed("id maps"))?;
+        if !matches!(question, Some((Some(Asked::MapIds), _))) {
+            // It has said why.
+            self.end_child();
+            std::process::exit(1);
+        }
+        maps.apply(self.child).inspect_err(|_| self.end_child())?;
+        self.link.answer(Ok(Vec::new())).map_err(failed("id maps"))?;
+        Ok(self)
+    }
+
+    /// Does what the child asks for until it ends.
+    ///
+    /// # Errors
+    /// Where the sockets cannot be made.
+    pub fn attend(mut self, outside: &mut dyn Outside) -> Result<Ended, crate::error::StartError> {
+        // Whatever is left to do needs no more.
+        let _ = rustix::thread::set_no_new_privs(true);
+        let questions = self.link.questions().map_err(failed("link"))?;
+        let mut asking = true;
+        loop {
+            let mut fds = vec![PollFd::new(&self.signals.fd, PollFlags::IN)];
+            if asking {
+                fds.push(PollFd::from_borrowed_fd(questions.as_fd(), PollFlags::IN));
+            }
+            match poll(&mut fds, None) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(failed("poll")(error.into()).into()),
+            }
+            let asked = fds.get(1).is_some_and(|fd| !fd.revents().is_empty());
+            if asked {
+                asking = self.attend_question(outside).inspect_err(|_| self.end_child())?;
+            }
+            if let Some(ended) =
+                self.attend_signals().map_err(|errno| failed("signals")(errno.into()))?
+            {
+                return Ok(ended);
+            }
+        }
+    }
+
+    /// False: there are no more questions.
+    fn attend_question(
+        &mut self,
+        outside: &mut dyn Outside,
+    ) -> Result<bool, crate::error::StartError> {
+        let Ok(Some((asked, fds))) = self.link.question() else { return Ok(false) };
+        let answer = match asked {
+            Some(Asked::Sockets) if !self.serving => {
+                let sockets = outside.sockets()?;
+                self.serving = true;
+                let answered = self.link.answer(Ok(sockets)).is_ok();
+                keep_only_what_watching_takes();
+                return Ok(answered);
+            }
+            Some(Asked::Group) => watch::new_group().map(|group| vec![group]),
+            Some(Asked::Mark) => match &fds[..] {
+                [group, file] => watch::mark(group.as_fd(), file.as_fd()).map(|()| Vec::new()),
+                _ => Err(io::Error::from_raw_os_error(libc::EINVAL)),
+            },
+            _ => Err(io::Error::from_raw_os_error(libc::EINVAL)),
+        };
+        Ok(self.link.answer(answer).is_ok())
+    }
+
+    fn attend_signals(&mut self) -> nix::Result<Option<Ended>> {
+        while let Some(signal) = self.signals.fd.read_signal()? {
+            if signal.ssi_signo == libc::SIGCHLD as u32 {
+                if let Some(ended) = ended(self.child)? {
+                    return Ok(Some(ended));
+                }
+            } else if self.serving {
+                // Should it have ended, SIGCHLD is on its way.
+                let _ = self.link.order_to_stop();
+            } else {
+                self.end_child();
+                return Ok(Some(Ended::Status(1)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn end_child(&self) {
+        let _ = kill(self.child, Signal::SIGKILL);
+        let _ = waitpid(self.child, None);
+    }
+}
+
+/// The rights to remove the sockets, and to watch file systems.
+fn keep_only_what_watching_takes() {
+    let keep = CapabilitySet::SYS_ADMIN
+        | CapabilitySet::DAC_OVERRIDE
+        | CapabilitySet::DAC_READ_SEARCH
+        | CapabilitySet::KILL;
+    let Ok(held) = rustix::thread::capabilities(None) else { return };
+    let sets = CapabilitySets {
+        effective: held.effective & keep,
+        permitted: held.permitted & keep,
+        inheritable: CapabilitySet::empty(),
+    };
+    let _ = rustix::thread::set_capabilities(None, sets);
+}
+
+fn ended(child: Pid) -> nix::Result<Option<Ended>> {
+    match waitpid(child, Some(nix::sys::wait::WaitPidFlag::WNOHANG))? {
+        WaitStatus::Exited(_, status) => Ok(Some(Ended::Status(status as u8))),
+        WaitStatus::Signaled(_, signal, _) => {
+            tracing::error!("the serving process was ended by {signal}");
+            Ok(Some(Ended::Killed(signal as i32)))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Ends as `child` does, and with it: for a process that is only there because the first process of a pid namespace must
+/// have been forked.
+pub(super) fn mirror(child: Pid) -> ! {
+    loop {
+        match waitpid(child, None) {
+            Ok(WaitStatus::Exited(_, status)) => std::process::exit(status),
+            Ok(WaitStatus::Signaled(_, signal, _)) => {
+                // As the child: whoever waits for this process sees the same.
+                let _ = nix::sys::signal::raise(signal);
+                std::process::exit(128 + signal as i32);
+            }
+            Err(nix::errno::Errno::EINTR) | Ok(_) => {}
+            Err(_) => std::process::exit(1),
+        }
+    }
+}
