@@ -37,6 +37,13 @@ enum What {
         #[arg(long, default_value_t = 1_000_000)]
         files: u64,
     },
+    /// What looking at a share costs in a coherent guest, and in guests of virtiofsd
+    #[command(disable_help_flag = true)]
+    Guest {
+        /// See `cargo xtask bench guest --help`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Two virtio-fs daemons side by side, without a VM
     #[command(disable_help_flag = true)]
     Daemon {
@@ -55,7 +62,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         What::Engine { .. } => engine_package(&["bench", "--bench", "ratios"]),
         What::Collisions => engine_package(&["run", "--release", "--example", "collisions"]),
         What::Watch { latency_only, files } => watch(*latency_only, *files),
-        What::Daemon { arguments } => daemon(arguments),
+        What::Guest { arguments } => benches("samepage-bench-guest", arguments),
+        What::Daemon { arguments } => benches("samepage-bench", arguments),
     }
 }
 
@@ -78,10 +86,11 @@ fn engine_package(words: &[&str]) -> Result<ExitCode> {
 }
 
 /// Optimized, for the front end's own time is part of every latency.
-fn daemon(arguments: &[OsString]) -> Result<ExitCode> {
+fn benches(program: &str, arguments: &[OsString]) -> Result<ExitCode> {
     let mut command: Command = cargo::command();
     command
-        .args(["run", "--quiet", "--release", "--package", "samepage-bench", "--"])
+        .args(["run", "--quiet", "--release", "--package", "samepage-bench", "--bin", program])
+        .arg("--")
         .args(arguments);
     finish(command)
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Result, anyhow};
 use plotters::prelude::*;
 
-use super::summary::Spread;
+use samepage_bench::Spread;
 
 const WIDTH: u32 = 900;
 const BAR: u32 = 18;

@@ -9,7 +9,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use crate::rounds::{Results, Row};
-use summary::{Spread, median, ratio};
+use samepage_bench::Spread;
+use summary::{median, ratio};
 
 /// One line of the table, as soon as it is known; the first one brings the head.
 pub(crate) fn line(row: &Row) {

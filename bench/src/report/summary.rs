@@ -1,31 +1,9 @@
 //! Medians and ratios.
 
-use std::fmt;
+use samepage_bench::Spread;
 
 use crate::rounds::Row;
 use crate::subject::Sample;
-
-/// A median and the extremes around it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Spread {
-    pub(super) least: f64,
-    pub(super) median: f64,
-    pub(super) most: f64,
-}
-
-impl Spread {
-    fn of(mut values: Vec<f64>) -> Self {
-        values.sort_by(f64::total_cmp);
-        let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
-        Self { least: at(0), median: at(values.len() / 2), most: at(values.len().wrapping_sub(1)) }
-    }
-}
-
-impl fmt::Display for Spread {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.2} [{:.2}–{:.2}]", self.median, self.least, self.most)
-    }
-}
 
 /// The median of one figure over all rounds.
 pub(super) fn median(samples: &[Sample], figure: impl Fn(&Sample) -> f64) -> f64 {

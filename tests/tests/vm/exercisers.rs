@@ -45,6 +45,20 @@ fn fsx_in_a_coherent_guest() -> Result<()> {
 }
 
 #[test]
+#[ignore = "long"]
+fn fsx_and_dbench_in_a_coherent_guest_on_linux_6_1() -> Result<()> {
+    fsx(Lab::builder().coherent().kernel("6.1"), true)?;
+    dbench(Lab::builder().coherent().kernel("6.1"), 10)
+}
+
+#[test]
+#[ignore = "long"]
+fn fsx_and_dbench_in_a_coherent_guest_on_linux_7_2() -> Result<()> {
+    fsx(Lab::builder().coherent().kernel("7.2"), true)?;
+    dbench(Lab::builder().coherent().kernel("7.2"), 10)
+}
+
+#[test]
 fn dbench_finishes_without_errors() -> Result<()> {
     for cache in MODES {
         dbench(Lab::builder().cache(cache), 10)?;

@@ -24,6 +24,18 @@ fn a_real_package_builds_in_a_coherent_guest() -> Result<()> {
     build(workshop(Lab::builder().coherent())?)
 }
 
+#[test]
+#[ignore = "long"]
+fn a_real_package_builds_in_a_coherent_guest_on_linux_6_1() -> Result<()> {
+    build(workshop(Lab::builder().coherent().kernel("6.1"))?)
+}
+
+#[test]
+#[ignore = "long"]
+fn a_real_package_builds_in_a_coherent_guest_on_linux_7_2() -> Result<()> {
+    build(workshop(Lab::builder().coherent().kernel("7.2"))?)
+}
+
 fn build(lab: Lab) -> Result<()> {
     let archive = tools::zlib_source()?;
     let script = format!(

@@ -1,0 +1,92 @@
+//! What looking at a share costs inside a guest, with what keeps it in the guest's cache.
+//!
+//! ```text
+//! subjects  guests that differ in who vouches for their caches
+//! jobs      what is looked at, and how long it took, as the guest's clock says
+//! report    table, JSON, SVG
+//! ```
+
+// Figures for people: nobody reads the sixteenth digit.
+#![allow(clippy::cast_precision_loss)]
+
+mod jobs;
+mod report;
+mod subjects;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::thread;
+
+use anyhow::{Result, ensure};
+use clap::Parser;
+
+use jobs::{JOBS, Job};
+use report::{Results, Row};
+use subjects::Subject;
+
+/// Looks at a tree in guests of samepaged and virtiofsd, and compares what it costs.
+///
+/// All guests are up all the time, and take turns. Ratios are taken round by round; the table shows their median and in
+/// brackets the extremes.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask bench guest", max_term_width = 100)]
+struct Options {
+    /// Files in the tree
+    #[arg(long, default_value_t = 1000)]
+    files: usize,
+    /// Rounds; in each every guest does every job once
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Jobs whose names contain one of these
+    #[arg(long, value_delimiter = ',')]
+    jobs: Vec<String>,
+    /// The guests' kernel
+    #[arg(long, default_value = "6.12")]
+    kernel: String,
+    /// Where to write guest.json and guest.svg
+    #[arg(long, value_name = "DIR", default_value = "target/bench")]
+    out: PathBuf,
+}
+
+fn main() -> ExitCode {
+    match run(&Options::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<()> {
+    let wanted = |job: &&Job| {
+        options.jobs.is_empty() || options.jobs.iter().any(|part| job.name.contains(part))
+    };
+    let jobs: Vec<&Job> = JOBS.iter().filter(wanted).collect();
+    ensure!(options.files > 0 && options.rounds > 0, "there is nothing to measure");
+    let subjects = Subject::all(&options.kernel, options.files)?;
+    let names = subjects.iter().map(|subject| subject.name).collect();
+    let mut results = Results::new(&options.kernel, options.files, names)?;
+    for job in jobs {
+        let mut row = Row::new(job, subjects.len());
+        for _ in 0..options.rounds {
+            round(job, &subjects, &mut row)?;
+        }
+        report::line(&results, &row);
+        results.rows.push(row);
+    }
+    results.end(&options.out)?;
+    subjects.into_iter().try_for_each(|subject| subject.lab.power_off())
+}
+
+/// One after the other; what has to be waited for is waited for together.
+fn round(job: &Job, subjects: &[Subject], row: &mut Row) -> Result<()> {
+    for subject in subjects {
+        job.prepare(&subject.lab[0])?;
+    }
+    thread::sleep(job.pause);
+    for (subject, times) in subjects.iter().zip(&mut row.nanoseconds) {
+        times.push(job.time(&subject.lab[0])?);
+    }
+    Ok(())
+}
