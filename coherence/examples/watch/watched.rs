@@ -37,6 +37,6 @@ impl Watched {
         let flags = libc::O_PATH | libc::O_NOFOLLOW;
         let file = File::options().read(true).custom_flags(flags).open(path)?;
         let key = self.engine.inode(&FileId::of(file.as_fd())?.identity());
-        Ok((key, self.system.pin(key, file.as_fd())?))
+        Ok((key, self.system.pin(key, file.as_fd())))
     }
 }

@@ -100,20 +100,30 @@ impl FileSystem {
     }
 
     /// Keeps `inode`, which is open as `file`, watched for as long as the result lives. Do this when a guest is told of an
-    /// inode, before that is observed. None where it needs no watch of its own; an error where it cannot have one.
-    ///
-    /// # Errors
-    /// It gets no stamps. The reason was counted, and said once in the log.
-    pub fn pin(
-        self: &Arc<Self>,
-        inode: InodeKey,
-        file: BorrowedFd<'_>,
-    ) -> Result<Option<Pin>, Unwatched> {
+    /// inode, before that is observed. None where it needs no watch of its own. Where it cannot have one, which is counted
+    /// and said once in the log, it gets no stamps until [`Self::watch_again`] succeeds.
+    pub fn pin(self: &Arc<Self>, inode: InodeKey, file: BorrowedFd<'_>) -> Option<Pin> {
         if self.grain == Grain::FileSystem {
-            return Ok(None);
+            return None;
         }
-        self.watch(inode, || Ok(file)).ok_or(Unwatched)?;
-        Ok(Some(Pin { system: Arc::clone(self), inode }))
+        if self.watch(inode, || Ok(file)).is_none() {
+            use_once(&mut self.inodes.lock(), inode);
+        }
+        Some(Pin { system: Arc::clone(self), inode })
+    }
+
+    /// Watches `inode`, which somebody has pinned and which is open as `file`, if it has no watch: there was no room for
+    /// one, or it went with a source that failed. Do this before it is observed. Where it has one this is two locks.
+    pub fn watch_again(&self, inode: InodeKey, file: BorrowedFd<'_>) {
+        if self.grain == Grain::FileSystem {
+            return;
+        }
+        let Some(source) = self.shared.source.read().clone() else { return };
+        let inodes = self.inodes.lock();
+        if inodes.contains_key(&inode) {
+            // It was counted where it failed.
+            let _ = self.ensure_watched(&*source, inode, || Ok(file));
+        }
     }
 
     /// The source has a new life; `watched` is whether it could be told of this file system.
@@ -153,19 +163,23 @@ impl FileSystem {
     ) -> Option<()> {
         let source = self.shared.source.read().clone()?;
         let mut inodes = self.inodes.lock();
-        if !source.watches(inode) {
-            let watched = open()
-                .map_err(Refusal::Io)
-                .and_then(|file| source.watch_inode(inode, file.as_fd()));
-            if let Err(refusal) = watched {
-                self.shared.counters.refuse_inode(&refusal);
-                return None;
-            }
-        }
-        let uses = inodes.entry(inode).or_default();
-        uses.requests += 1;
-        uses.forgotten = false;
+        self.ensure_watched(&*source, inode, open)?;
+        use_once(&mut inodes, inode);
         Some(())
+    }
+
+    fn ensure_watched<F: AsFd>(
+        &self,
+        source: &dyn ChangeSource,
+        inode: InodeKey,
+        open: impl FnOnce() -> std::io::Result<F>,
+    ) -> Option<()> {
+        if source.watches(inode) {
+            return Some(());
+        }
+        let watched =
+            open().map_err(Refusal::Io).and_then(|file| source.watch_inode(inode, file.as_fd()));
+        watched.map_err(|refusal| self.shared.counters.refuse_inode(&refusal)).ok()
     }
 
     /// Nobody uses stamps of `inode` any more: its guest has forgotten it, and what it knew of names in it. A request
@@ -199,10 +213,12 @@ impl FileSystem {
     }
 }
 
-/// An inode has no watch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the inode cannot be watched")]
-pub struct Unwatched;
+/// Somebody more needs an inode's watch.
+fn use_once(inodes: &mut HashMap<InodeKey, Use>, inode: InodeKey) {
+    let uses = inodes.entry(inode).or_default();
+    uses.requests += 1;
+    uses.forgotten = false;
+}
 
 /// Keeps an inode's watch. See [`FileSystem::pin`].
 #[derive(Debug)]

@@ -30,7 +30,7 @@ mod watcher;
 mod tests;
 
 pub use batch::{Batch, Part};
-pub use coverage::{Coverage, FileSystem, Pin, SystemId, Unwatched};
+pub use coverage::{Coverage, FileSystem, Pin, SystemId};
 pub use fanotify::{Fanotify, OwnPrivilege, Privilege, mark, new_group};
 pub use file_system::{FileId, FileSystemKind};
 pub use inotify::Inotify;

@@ -1,6 +1,7 @@
 //! What is observed before the host is asked.
 
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -36,9 +37,13 @@ impl Observatory {
     /// Says that changes which others make to an inode are noticed, if they are. Ask before the inode is observed or
     /// announced, and whether it [stands](Coverage::stands) afterwards.
     pub(super) fn cover(&self, tag: Tag) -> Option<Coverage<'_>> {
-        let system = self.systems.get(usize::from(tag.system).checked_sub(1)?)?.get()?;
+        let system = self.file_system(tag)?;
         // What needs a watch of its own was given it when the guest was told of the inode.
-        system.cover(InodeKey(tag.key), || Err::<std::fs::File, _>(io::ErrorKind::NotFound.into()))
+        system.cover(InodeKey(tag.key), || Err::<std::fs::File, _>(io::Error::other("no watch")))
+    }
+
+    fn file_system(&self, tag: Tag) -> Option<&Arc<FileSystem>> {
+        self.systems.get(usize::from(tag.system).checked_sub(1)?)?.get()
     }
 
     /// Whether an inode is given stamps at the moment.
@@ -133,15 +138,16 @@ impl Observatory {
 
 impl Observer for Observatory {
     fn meet(&self, inode: &HostInode<'_>) -> io::Result<(Tag, Option<Pin>)> {
-        let mut tag = self.tag(inode)?;
-        let at = usize::from(tag.system).checked_sub(1);
-        let Some(system) = at.and_then(|at| self.systems[at].get()) else { return Ok((tag, None)) };
-        let Ok(pin) = system.pin(InodeKey(tag.key), inode.fd) else {
-            // Its changes are announced to others' guests all the same.
-            tag.system = 0;
-            return Ok((tag, None));
-        };
+        let tag = self.tag(inode)?;
+        // Its changes are announced to others' guests whether it can be watched or not.
+        let pin = self.file_system(tag).and_then(|s| s.pin(InodeKey(tag.key), inode.fd));
         Ok((tag, pin.map(|pin| Box::new(pin) as Pin)))
+    }
+
+    fn meet_again(&self, inode: Tag, fd: BorrowedFd<'_>) {
+        if let Some(system) = self.file_system(inode) {
+            system.watch_again(InodeKey(inode.key), fd);
+        }
     }
 
     fn tag(&self, inode: &HostInode<'_>) -> io::Result<Tag> {

@@ -141,10 +141,14 @@ impl Passthrough {
         handle: Option<Handle>,
         act: impl FnOnce(BorrowedFd<'_>) -> io::Result<T>,
     ) -> io::Result<T> {
-        match handle {
-            Some(handle) => act(self.handles.get(node, handle)?.as_fd()),
-            None => act(self.path_fd(node)?.as_fd()),
+        if let Some(handle) = handle {
+            return act(self.handles.get(node, handle)?.as_fd());
         }
+        let inode = self.inode(node)?;
+        let fd = self.path_of(&inode)?;
+        // Nobody looks the root up.
+        self.show_again(&inode, fd.as_fd());
+        act(fd.as_fd())
     }
 
     fn attributes(&self, stat: &Stat) -> Attributes {

@@ -119,6 +119,7 @@ impl Passthrough {
         inode: Arc<Inode>,
         found: Found<'_>,
     ) -> io::Result<(Arc<Inode>, Stat, Stamp)> {
+        self.show_again(&inode, found.as_fd());
         let stamp = self.observe(inode.tag).unwrap_or_default();
         let stat = stat(&found).inspect_err(|_| self.inodes.forget(inode.nodeid, 1))?;
         self.keep(&inode, found, true);
@@ -158,6 +159,13 @@ impl Passthrough {
         let descriptor = Descriptor::new(found.into_path()?, self.descriptors.take()?);
         let fresh = self.fresh(identity, &attributes, mount, Some(descriptor));
         Ok((self.inodes.insert(fresh), attributes, stamp))
+    }
+
+    /// Lets the observer have another look at an inode.
+    pub(super) fn show_again(&self, inode: &Inode, fd: BorrowedFd<'_>) {
+        if let Some(observer) = self.observer.as_deref() {
+            observer.meet_again(inode.tag, fd);
+        }
     }
 
     /// What vouches for attributes that are read after this.

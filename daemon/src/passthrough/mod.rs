@@ -146,8 +146,12 @@ impl Passthrough {
 
     /// An `O_PATH` descriptor of the inode that the guest calls `node`.
     fn path_fd(&self, node: NodeId) -> io::Result<PathFd> {
-        let inode = self.inode(node)?;
-        self.descriptors.path_fd(&inode).or_else(|error| self.unless_open(&inode, error))
+        self.path_of(&self.inode(node)?)
+    }
+
+    /// An `O_PATH` descriptor of an inode that the guest knows.
+    fn path_of(&self, inode: &Arc<Inode>) -> io::Result<PathFd> {
+        self.descriptors.path_fd(inode).or_else(|error| self.unless_open(inode, error))
     }
 
     /// Opens an inode that the guest knows for reading or writing.

@@ -58,6 +58,10 @@ pub trait Observer: Debug + Send + Sync {
     /// As for [`Self::tag`].
     fn meet(&self, inode: &HostInode<'_>) -> io::Result<(Tag, Option<Pin>)>;
 
+    /// An inode that the guest knows is at hand, open as `fd`, and about to be observed: for what could not be done when it
+    /// was met.
+    fn meet_again(&self, inode: Tag, fd: BorrowedFd<'_>);
+
     /// The tag of an inode that the guest is told nothing of.
     ///
     /// # Errors

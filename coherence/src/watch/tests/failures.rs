@@ -156,7 +156,7 @@ fn a_real_queue_that_overflows_ends_all_stamps_and_all_goes_on() {
         bystanders_anyhow()
     };
     for source in sources {
-        let source = Arc::new(Gated { source, shut: Mutex::new(false) });
+        let source = Arc::new(Gated { source, shut: Mutex::new(false), broken: Mutex::new(false) });
         let watcher = f.watch(Arc::clone(&source) as Arc<dyn ChangeSource>, never());
         let system = watcher.file_system(open(f.share.path()).as_fd()).unwrap();
         let (lost, kept) = (f.path("lost"), f.path("kept"));
@@ -188,11 +188,12 @@ fn a_real_queue_that_overflows_ends_all_stamps_and_all_goes_on() {
     }
 }
 
-/// A source whose reader falls behind when it is told to.
+/// A source whose reader falls behind, or that fails, when it is told to.
 #[derive(Debug)]
 struct Gated {
     source: Arc<dyn ChangeSource>,
     shut: Mutex<bool>,
+    broken: Mutex<bool>,
 }
 
 impl Gated {
@@ -218,6 +219,9 @@ impl ChangeSource for Gated {
         if *self.shut.lock() {
             std::thread::yield_now();
             return Ok(false);
+        }
+        if *self.broken.lock() {
+            return Err(std::io::Error::other("it broke"));
         }
         self.source.read(batch)
     }
@@ -284,6 +288,64 @@ fn inodes_beyond_the_limit_get_no_stamp() {
     assert_eq!((watcher.figures().watches, watcher.figures().refused_inodes), (3, 2));
     system.forget(f.key(&f.path("1")));
     assert!(stamp(6), "room again");
+}
+
+#[test]
+fn a_pinned_inode_is_watched_as_soon_as_there_is_room() {
+    let test = "failures::a_pinned_inode_is_watched_as_soon_as_there_is_room";
+    if !inside(test, &["-U", "-r"], "echo 1 > /proc/sys/user/max_inotify_watches") {
+        return;
+    }
+    let f = Fixture::new("/dev/shm");
+    let watcher = f.watch(Arc::new(Inotify::new().unwrap()), never());
+    let system = watcher.file_system(open(f.share.path()).as_fd()).unwrap();
+    let pin = |name: &str| {
+        std::fs::write(f.path(name), "").unwrap();
+        system.pin(f.key(&f.path(name)), open(&f.path(name)).as_fd())
+    };
+    let again = || {
+        let path = f.path("second");
+        system.watch_again(f.key(&path), open(&path).as_fd());
+        known(&f, &system, &path)
+    };
+    let (first, second) = (pin("first"), pin("second"));
+    assert!(known(&f, &system, &f.path("first")) && !again());
+    drop(first);
+    assert!(!known(&f, &system, &f.path("second")), "nobody has tried");
+    assert!(again());
+    assert_eq!(watcher.figures().watches, 1);
+    drop(second);
+    assert_eq!(watcher.figures().watches, 0);
+    assert!(!again(), "nobody needs it");
+}
+
+#[test]
+fn pinned_inodes_are_watched_again_after_a_failure() {
+    let f = Fixture::new("/dev/shm");
+    let inotify = || Arc::new(Inotify::new().unwrap());
+    let gated = Gated { source: inotify(), shut: Mutex::new(false), broken: Mutex::new(false) };
+    let source = Arc::new(gated);
+    let factory: Factory = Box::new(move || Ok(inotify()));
+    let watcher = f.watch(Arc::clone(&source) as Arc<dyn ChangeSource>, factory);
+    let system = watcher.file_system(open(f.share.path()).as_fd()).unwrap();
+    let path = f.path("file");
+    std::fs::write(&path, "").unwrap();
+    let _pin = system.pin(f.key(&path), open(&path).as_fd());
+    assert!(known(&f, &system, &path));
+    *source.broken.lock() = true;
+    std::fs::write(&path, "more").unwrap();
+    eventually("another life", || watcher.figures().failures == 1 && watcher.is_alive());
+    assert!(!known(&f, &system, &path), "its watch went with the source");
+    system.watch_again(f.key(&path), open(&path).as_fd());
+    assert!(known(&f, &system, &path));
+    let stamp = f.inode(&system, &path)[1];
+    std::fs::write(&path, "most").unwrap();
+    eventually("its end", || !f.view.is_current(stamp));
+}
+
+/// Whether an inode that was pinned is covered, as requests ask.
+fn known(f: &Fixture, system: &FileSystem, path: &Path) -> bool {
+    system.cover(f.key(path), || Err::<File, _>(std::io::ErrorKind::NotFound.into())).is_some()
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -28,6 +29,8 @@ impl Observer for Moody {
     fn meet(&self, _: &HostInode<'_>) -> io::Result<(Tag, Option<Pin>)> {
         self.answer((Tag::default(), None))
     }
+
+    fn meet_again(&self, _: Tag, _: BorrowedFd<'_>) {}
 
     fn tag(&self, _: &HostInode<'_>) -> io::Result<Tag> {
         self.answer(Tag::default())
