@@ -1,5 +1,6 @@
 //! Guests with the driver of `guest/linux`.
 
+mod echo;
 mod host;
 mod module;
 mod region;
