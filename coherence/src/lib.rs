@@ -78,6 +78,8 @@ pub use reap::Reaped;
 pub use shm_layout::{ABI_VERSION, Snapshot, Stamp, TableId, valid_words};
 pub use slots::{SlotIndex, SlotSet};
 #[cfg(not(loom))]
+pub use sys::sigbus;
+#[cfg(not(loom))]
 pub use sys::working_directory_is_proc_self_fd;
 #[cfg(not(loom))]
 pub use table::{DEFAULT_WORDS, FileError, TableError, View};

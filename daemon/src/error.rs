@@ -83,6 +83,17 @@ pub enum StartError {
     /// The system's logger does not answer.
     #[error("--syslog: /dev/log: {0}; start the system's logger or leave --syslog out")]
     Syslog(io::Error),
+    /// Regions that no PCI BAR can hold.
+    #[error(
+        "--dax-window: window and version table ({table} bytes, --table-region) share a PCI BAR, whose size must be a \
+         power of two, and {window} + {table} is none; give the window {} bytes", fitting(*.window, *.table)
+    )]
+    Regions {
+        /// Bytes of the DAX window.
+        window: u64,
+        /// Bytes of the version table; 0: it is no region.
+        table: u64,
+    },
     /// Something that the system refused.
     #[error("{what}: {error}")]
     System {
@@ -91,4 +102,11 @@ pub enum StartError {
         /// The answer.
         error: io::Error,
     },
+}
+
+/// The largest window that makes a power of two together with `table`, and is no larger than wanted if that can be.
+fn fitting(window: u64, table: u64) -> u64 {
+    let both = (window + table).next_power_of_two();
+    let less = (both / 2).saturating_sub(table);
+    if less > 0 { less } else { both - table }
 }

@@ -6,7 +6,8 @@
 pub mod activation;
 pub mod cli;
 pub mod coherent;
-pub mod error;
+pub mod dax;
+mod error;
 pub mod limits;
 pub mod logging;
 pub mod metrics;
@@ -17,6 +18,7 @@ pub mod signals;
 pub mod socket;
 mod sys;
 pub mod transport;
+mod vanishing;
 
 use std::ffi::OsString;
 use std::io::Write;

@@ -29,6 +29,6 @@ pub mod testing;
 pub use counters::Counters;
 pub use filesystem::FileSystem;
 pub use ids::{Context, Handle, NodeId};
-pub use mapper::{Mapper, Mapping};
+pub use mapper::{Held, Mapper, Mapping};
 pub use park::Handled;
 pub use server::{ProtocolError, Server, ServerConfig};

@@ -1,10 +1,15 @@
 //! The DAX seam: how a file system puts file pages into the guest's DAX window.
 
+use std::any::Any;
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+
+/// Something that is kept for as long as a mapping is there, and dropped when it is gone.
+pub type Held = Arc<dyn Any + Send + Sync>;
 
 /// One stretch of a file that shall appear in the window. All numbers are bytes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Mapping<'fd> {
     /// The file whose pages are mapped.
     pub file: BorrowedFd<'fd>,
@@ -16,6 +21,8 @@ pub struct Mapping<'fd> {
     pub len: u64,
     /// Whether the guest may store into it.
     pub writable: bool,
+    /// Kept until nothing of the mapping is left.
+    pub held: Option<Held>,
 }
 
 /// Maps file pages into the guest's DAX window and takes them out again.

@@ -6,7 +6,7 @@
 mod fanotify;
 mod futex;
 mod locks;
-pub(crate) mod sigbus;
+pub mod sigbus;
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::OnceLock;

@@ -5,6 +5,7 @@
 //! gone, and marks the region as *lost*. Nothing that is read from it afterwards vouches for anything (a zero word never
 //! does), and the engine refuses every further change of a lost table: fail closed, no crash.
 
+use std::cell::Cell;
 use std::io;
 use std::sync::Once;
 use std::sync::OnceLock;
@@ -12,8 +13,8 @@ use std::sync::OnceLock;
 use shm_layout::SharedU64;
 use shm_layout::word::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
-/// Regions that one process can guard at a time: two a daemon, and one a view.
-const MAX_GUARDED: usize = 1024;
+/// Regions that one process can guard at a time: two a daemon, one a view, and the guest's memory.
+const MAX_GUARDED: usize = 2048;
 
 /// A guarded range of addresses. `start` 0: free; 1: being filled in.
 struct Guarded {
@@ -29,6 +30,18 @@ static GUARDED: [Guarded; MAX_GUARDED] = [const {
 /// What handled SIGBUS before us.
 static PREVIOUS: OnceLock<libc::sigaction> = OnceLock::new();
 
+thread_local! {
+    /// Pages that this thread has lost. Without a destructor and made at compile time: a handler may use it.
+    static LOST: Cell<u64> = const { Cell::new(0) };
+}
+
+/// How many pages of guarded ranges the calling thread has found to be gone, ever: zeroes are in their places now. Ask
+/// before and after a use of guarded memory.
+#[must_use]
+pub fn lost_by_this_thread() -> u64 {
+    LOST.get()
+}
+
 /// Bytes of a page. A handler cannot ask.
 static PAGE: SharedU64 = SharedU64::new(0);
 
@@ -36,13 +49,16 @@ static INSTALL: Once = Once::new();
 
 /// A range of addresses in which SIGBUS means "lost", for as long as this value lives.
 #[derive(Debug)]
-pub(crate) struct Guard {
+pub struct Guard {
     index: usize,
 }
 
 impl Guard {
     /// Guards `len` bytes from `start`, which must stay mapped until the guard is dropped.
-    pub(crate) fn new(start: usize, len: usize) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// More regions than one process can guard.
+    pub fn new(start: usize, len: usize) -> io::Result<Self> {
         INSTALL.call_once(install);
         // AcqRel: the place is ours before it is filled in.
         let free = |g: &Guarded| g.start.compare_exchange(0, 1, AcqRel, Relaxed).is_ok();
@@ -61,7 +77,8 @@ impl Guard {
     /// Not zero once a page of the range is gone. Load it with acquire order: the handler sets it on the thread that
     /// lost the page, before that thread goes on.
     #[inline]
-    pub(crate) fn lost(&self) -> &'static SharedU64 {
+    #[must_use]
+    pub fn lost(&self) -> &'static SharedU64 {
         &GUARDED[self.index].lost
     }
 }
@@ -104,6 +121,7 @@ extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, context: *
         Some(place) if replace_page(address) => {
             // Release: as `lost` says.
             place.lost.store(1, Release);
+            LOST.set(LOST.get() + 1);
         }
         _ => pass_on(signal, info, context),
     }

@@ -8,6 +8,7 @@ use clap::{Args as Group, Parser};
 use super::config::LogLevel;
 use super::values::{CacheMode, FileHandles, Negotiation, SandboxMode, SeccompAction, WatchMode};
 use crate::coherent::table::Choice;
+use crate::dax::{Policy, WindowSize};
 use crate::passthrough::IdRule;
 use crate::sandbox::{IdRange, ModCaps};
 use crate::transport::{RequestQueues, Tag};
@@ -168,6 +169,19 @@ pub(super) struct GuestArgs {
     /// Honour the guest's O_DIRECT on the host
     #[arg(long)]
     pub(super) allow_direct_io: bool,
+
+    /// Let the guest map pages of files through a DAX window of this size (2M to 256M)
+    ///
+    /// One copy of each page for all guests and the host: with mmap(MAP_SHARED), what one stores the others load. For VMMs
+    /// that have shared memory regions (QEMU 11.1's vhost-user-test-device-pci); see docs/dax.md. The size is a multiple
+    /// of 2M, and QEMU wants a power of two (with --table-region: of the window and the table together).
+    #[arg(long, value_name = "SIZE")]
+    pub(super) dax_window: Option<WindowSize>,
+
+    /// Which files are mapped (with --dax-window), where the guest leaves it to the daemon (-o dax=inode): `never` any,
+    /// `inode`: those of whole pages that nobody may execute, `always` all [default: inode]
+    #[arg(long, value_name = "WHICH")]
+    pub(super) dax: Option<Policy>,
 
     /// Refuse every change
     #[arg(long)]

@@ -8,6 +8,7 @@ use coherence::watch::Mode;
 use super::args::{Args, LaterArgs};
 use super::usage::UsageError;
 use crate::coherent::table::Choice;
+use crate::dax::{Policy, WindowSize};
 use crate::passthrough::{Config as Share, InodeFileHandles, Negotiation};
 use crate::sandbox;
 use crate::transport::{Options as DeviceOptions, RequestQueues};
@@ -62,6 +63,8 @@ pub struct Config {
     pub version_table: Choice,
     /// Whether the table is a region of the device.
     pub table_region: bool,
+    /// Size of the DAX window, and which files are mapped into it; none: there is none.
+    pub dax: Option<(WindowSize, Policy)>,
     /// Words of a table that is made.
     pub slots: Option<u64>,
     /// How changes made on the host are learned of.
@@ -114,6 +117,7 @@ pub(super) fn check(args: &Args) -> Result<Config, UsageError> {
         rlimit_nofile: args.daemon.rlimit_nofile,
         version_table: args.daemon.version_table.clone(),
         table_region: args.daemon.table_region,
+        dax: dax(args)?,
         slots: args.daemon.slots,
         watch: args.daemon.watch.into(),
         sandbox: sandbox::Options {
@@ -153,6 +157,20 @@ pub(super) fn check(args: &Args) -> Result<Config, UsageError> {
         ));
     }
     Ok(config)
+}
+
+fn dax(args: &Args) -> Result<Option<(WindowSize, Policy)>, UsageError> {
+    let guest = &args.guest;
+    match (guest.dax_window, guest.dax) {
+        (None, None) => Ok(None),
+        (None, Some(_)) => Err(UsageError::new(
+            "--dax says what is mapped into a window; name its size, for instance --dax-window 128M",
+        )),
+        (Some(_), _) if guest.readonly => Err(UsageError::new(
+            "--dax-window and --readonly exclude each other: QEMU maps only what it may write to",
+        )),
+        (Some(size), policy) => Ok(Some((size, policy.unwrap_or_default()))),
+    }
 }
 
 fn share(args: &Args) -> Result<Share, UsageError> {
@@ -241,6 +259,7 @@ fn device(args: &Args) -> DeviceOptions {
         thread_pool_size: front.thread_pool_size,
         once: front.once,
         region: None,
+        window: None,
     }
 }
 

@@ -434,3 +434,21 @@ fn the_unit_starts_a_daemon() {
         other => panic!("{other:?}"),
     }
 }
+
+#[test]
+fn a_dax_window_has_a_size_and_a_policy() {
+    use crate::dax::{Policy, WindowSize};
+    let dax = |options: &str| with(options).dax.map(|(size, policy)| (size.get(), policy));
+    assert_eq!(dax(""), None);
+    assert_eq!(dax("--dax-window 64M"), Some((64 << 20, Policy::Inode)));
+    assert_eq!(dax("--dax-window 2M --dax always"), Some((WindowSize::CHUNK, Policy::Always)));
+    assert_eq!(dax("--dax never --dax-window 256M"), Some((WindowSize::MAX, Policy::Never)));
+    for (options, culprit) in [
+        ("--dax always", "--dax-window"),
+        ("--dax-window 64M --readonly", "--readonly"),
+        ("--dax-window 3M", "--dax-window"),
+        ("--dax-window 64M --dax often", "--dax"),
+    ] {
+        complaint(&format!("{MINIMAL} {options}"), culprit);
+    }
+}

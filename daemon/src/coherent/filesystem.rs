@@ -8,11 +8,12 @@ use fuse::abi::{InitFlags, Kstatfs, OpenReplyFlags, Stamp};
 use fuse::dirs::{DirBuffer, DirPlusBuffer};
 use fuse::filesystem::{
     Attributes, CopyRange, Create, Entry, Ioctl, IoctlReply, LockKind, Make, Offer, Open, Opened,
-    Read, RecordLock, Release, SetAttr, StatxAttributes, Write, Written, XattrReply,
+    Read, RecordLock, Release, RemoveMapping, SetAttr, SetupMapping, StatxAttributes, Write,
+    Written, XattrReply,
 };
 use fuse::io::{DataSink, DataSource};
 use fuse::park::Patience;
-use fuse::{Context, FileSystem, Handle, NodeId, errno};
+use fuse::{Context, FileSystem, Handle, Mapper, NodeId, errno};
 
 use super::{Coherent, contents, permissions, stamps};
 use crate::passthrough::ioctl;
@@ -430,5 +431,24 @@ impl FileSystem for Coherent {
         self.change(slots, set).map(|(reply, _)| reply)
     }
 
-    // No DAX mappings: what is stored through one would have to be announced.
+    fn setup_mapping(
+        &self,
+        ctx: &Context,
+        node: NodeId,
+        handle: Option<Handle>,
+        setup: &SetupMapping,
+        mapper: &dyn Mapper,
+    ) -> Result<()> {
+        self.map(ctx, node, handle, setup, mapper)
+    }
+
+    fn remove_mapping(
+        &self,
+        ctx: &Context,
+        node: NodeId,
+        remove: &[RemoveMapping],
+        mapper: &dyn Mapper,
+    ) -> Result<()> {
+        self.inner.remove_mapping(ctx, node, remove, mapper)
+    }
 }

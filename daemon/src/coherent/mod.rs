@@ -5,6 +5,7 @@
 //! filesystem  the trait: which slots each operation announces, and what its reply is stamped with
 //! guest       what a guest agrees to, and what its replies are made of
 //! create      CREATE, which may cut a file that is there
+//! mapping     SETUPMAPPING, which keeps slots busy
 //! names       operations that change names: lock, look up, announce, change
 //! observatory what is observed before the host is asked: the file system's `Observer`
 //! coverage    which inodes can be vouched for, and what the table knows them by
@@ -21,6 +22,7 @@ mod create;
 mod fault;
 mod filesystem;
 mod guest;
+mod mapping;
 mod names;
 mod observatory;
 mod stamps;

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use fuse::abi::{AttrFlags, InitFlags, Kstatfs, Stamp};
+use fuse::abi::{InitFlags, Kstatfs, Stamp};
 use fuse::filesystem::{Attributes, SetAttr, SetTime, StatxAttributes};
 use fuse::{Context, Handle, NodeId, errno};
 use rustix::fs::{
@@ -25,7 +25,7 @@ impl Passthrough {
         handle: Option<Handle>,
     ) -> io::Result<Attributes> {
         let stat = self.with_fd(node, handle, |fd| stat(fd))?;
-        Ok(self.attributes(&stat))
+        self.attributes(&stat)
     }
 
     pub(super) fn do_statx(
@@ -39,6 +39,7 @@ impl Passthrough {
         // The basic ones always: the guest's kernel refreshes its inode with them.
         let mask = StatxFlags::from_bits_retain(mask) & StatxFlags::BTIME | StatxFlags::BASIC_STATS;
         let stat = self.with_fd(node, handle, |fd| statx(fd, flags, mask))?;
+        self.told(&stat)?;
         Ok(StatxAttributes {
             statx: self.ids.statx(stat.fuse_statx()),
             ttl: self.config.attr_ttl(),
@@ -74,7 +75,7 @@ impl Passthrough {
             }
             stat(fd)
         })?;
-        Ok(self.attributes(&stat))
+        self.attributes(&stat)
     }
 
     fn truncate(
@@ -151,9 +152,9 @@ impl Passthrough {
         act(fd.as_fd())
     }
 
-    fn attributes(&self, stat: &Stat) -> Attributes {
-        let attr = self.ids.attr(stat.attr(AttrFlags::empty()));
-        Attributes { attr, ttl: self.config.attr_ttl(), stamp: Stamp::default() }
+    fn attributes(&self, stat: &Stat) -> io::Result<Attributes> {
+        let attr = self.ids.attr(stat.attr(self.told(stat)?));
+        Ok(Attributes { attr, ttl: self.config.attr_ttl(), stamp: Stamp::default() })
     }
 }
 

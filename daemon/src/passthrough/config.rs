@@ -1,9 +1,11 @@
 //! What an operator decides about a shared directory.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::ids::IdRule;
+use super::mapped::Mapped;
 
 /// What the guest may cache. The meanings are virtiofsd's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -101,6 +103,8 @@ pub struct Config {
     /// Most descriptors that may be open on behalf of the guest; none: what `RLIMIT_NOFILE` leaves when the
     /// daemon's own needs are taken off.
     pub max_descriptors: Option<usize>,
+    /// Who maps pages of files for the guest; none: nobody does.
+    pub mapped: Option<Arc<dyn Mapped>>,
 }
 
 impl Default for Config {
@@ -128,6 +132,7 @@ impl Default for Config {
             translate_gid: Vec::new(),
             readonly: false,
             max_descriptors: None,
+            mapped: None,
         }
     }
 }

@@ -37,10 +37,13 @@ impl Passthrough {
         let mode = if append { WriteMode::APPEND } else { WriteMode::empty() };
         let _guard = WithoutFsetid::when(write.kill_suidgid)?;
         let size = write.size as usize;
-        if write.delayed {
-            return write_all(source, file.as_fd(), size, write.offset);
-        }
-        source.write_to(file.as_fd(), size, write.offset, mode)
+        let written = if write.delayed {
+            write_all(source, file.as_fd(), size, write.offset)?
+        } else {
+            source.write_to(file.as_fd(), size, write.offset, mode)?
+        };
+        self.has_grown(file.as_fd())?;
+        Ok(written)
     }
 
     /// As closing one of several descriptors of the file does: whoever closes loses all record locks on it.
@@ -79,7 +82,8 @@ impl Passthrough {
         let file = self.handles.file(node, handle)?;
         let mode = FallocateFlags::from_bits_retain(mode);
         let _guard = WithoutFsetid::when(self.kills_privileges(context))?;
-        Ok(rustix::fs::fallocate(&*file, mode, range.0, range.1)?)
+        rustix::fs::fallocate(&*file, mode, range.0, range.1)?;
+        self.has_grown(file.as_fd())
     }
 
     pub(super) fn do_lseek(
@@ -115,6 +119,7 @@ impl Passthrough {
             Some(&mut to_offset),
             length,
         )?;
+        self.has_grown(to.as_fd())?;
         Ok(copied as u64)
     }
 

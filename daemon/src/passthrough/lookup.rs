@@ -76,7 +76,7 @@ impl Passthrough {
         {
             luck::had();
             let (inode, stat, stamp) = self.meet_again(inode, Found::File(open.as_fd()))?;
-            let entry = self.entry_from(inode.nodeid, &stat, AttrFlags::empty());
+            let entry = self.entry_from(inode.nodeid, &stat, AttrFlags::empty())?;
             return Ok(Some(Entry { stamp, ..entry }));
         }
         // It may have gone meanwhile.
@@ -110,7 +110,7 @@ impl Passthrough {
         {
             flags |= AttrFlags::SUBMOUNT;
         }
-        Ok(Entry { stamp, ..self.entry_from(inode.nodeid, &stat, flags) })
+        Ok(Entry { stamp, ..self.entry_from(inode.nodeid, &stat, flags)? })
     }
 
     /// An inode that the guest knows, with a lookup counted; its attributes, and what vouches for them.
@@ -230,7 +230,7 @@ impl Passthrough {
         let mount = self.mounts.known(mounts::mount_id(&stat)?).ok_or_else(stale)?;
         let identity = mount.identify(fd.as_fd(), &stat)?;
         let above = self.inodes.claim(&identity).ok_or_else(stale)?;
-        Ok(self.entry_from(above.nodeid, &stat, AttrFlags::empty()))
+        self.entry_from(above.nodeid, &stat, AttrFlags::empty())
     }
 
     /// The entry for an inode that the guest knows. Counts a lookup.
@@ -239,15 +239,17 @@ impl Passthrough {
         self.entry(inode, Found::File(fd.as_fd()))
     }
 
-    fn entry_from(&self, nodeid: NodeId, stat: &Stat, flags: AttrFlags) -> Entry {
-        Entry {
+    /// The entry for an inode with a lookup counted, which is taken back where there is none.
+    fn entry_from(&self, nodeid: NodeId, stat: &Stat, flags: AttrFlags) -> io::Result<Entry> {
+        let told = self.told(stat).inspect_err(|_| self.inodes.forget(nodeid, 1))?;
+        Ok(Entry {
             nodeid: nodeid.0,
             generation: 0,
-            attr: self.ids.attr(stat.attr(flags)),
+            attr: self.ids.attr(stat.attr(flags | told)),
             entry_ttl: self.config.entry_ttl(),
             attr_ttl: self.config.attr_ttl(),
             stamp: Stamp::default(),
-        }
+        })
     }
 }
 

@@ -39,6 +39,7 @@ impl Passthrough {
             window_offset: setup.window_offset,
             len: setup.len,
             writable,
+            held: None,
         })
     }
 }

@@ -8,6 +8,7 @@
 //! locks       record locks and flock, and those who wait for them
 //! descriptors how many may be open; a cache of those for inodes that are remembered by file handle
 //! observer    who vouches for replies, asked before the host is
+//! mapped      who keeps pages mapped for the guest, told of files that grow
 //! mounts      the file systems below the shared directory
 //! credentials acting for a guest's user: guards around a single system call
 //! thread      what a serving thread has of its own
@@ -41,6 +42,7 @@ mod listing;
 mod locks;
 mod lookup;
 mod luck;
+mod mapped;
 mod mapping;
 mod mounts;
 mod names;
@@ -64,6 +66,7 @@ use rustix::fs::{Mode, OFlags, ResolveFlags};
 pub use config::{CachePolicy, Config, InodeFileHandles, Negotiation};
 pub use error::StartError;
 pub use ids::{IdRule, Shift};
+pub use mapped::Mapped;
 pub(crate) use mounts::reopen;
 pub use observer::{HostInode, NameRule, Observer, Pin, Tag};
 pub use thread::{prepare_thread, use_proc_self_fd};

@@ -52,6 +52,7 @@ impl Passthrough {
         wanted.set(InitFlags::DIRECT_IO_ALLOW_MMAP, config.allow_mmap);
         wanted.set(InitFlags::POSIX_LOCKS, config.posix_locks);
         wanted.set(InitFlags::FLOCK_LOCKS, config.flock);
+        wanted.set(InitFlags::HAS_INODE_DAX, config.mapped.is_some());
         wanted.set(InitFlags::CACHE_SYMLINKS, config.cache != CachePolicy::Never);
         wanted.set(InitFlags::HANDLE_KILLPRIV_V2, config.killpriv_v2.is_none());
         wanted |= negotiate(
@@ -81,6 +82,9 @@ impl Passthrough {
 
     pub(super) fn do_destroy(&self) {
         self.locks.clear();
+        if let Some(mapped) = &self.config.mapped {
+            mapped.clear();
+        }
         self.handles.clear();
         self.inodes.clear();
         self.descriptors.shed();

@@ -72,6 +72,10 @@ impl Stat {
         self.0.stx_ino
     }
 
+    pub(super) fn size(&self) -> u64 {
+        self.0.stx_size
+    }
+
     pub(super) fn nlink(&self) -> u32 {
         self.0.stx_nlink
     }

@@ -17,6 +17,7 @@ use tracing::{info, warn};
 
 use crate::cli::{Config, Front};
 use crate::coherent::{Coherent, table};
+use crate::dax::{self, GuestView, Window};
 use crate::error::StartError;
 use crate::metrics::{self, ProcessFiles, Sources};
 use crate::passthrough::{self, InodeFileHandles, Passthrough};
@@ -90,10 +91,16 @@ impl Start<'_> {
         if let Some(engine) = engine.as_ref().filter(|_| config.table_region) {
             device.region = Some(table::region(engine).map_err(system("version table"))?);
         }
+        let window = config.dax.map(|(size, policy)| (Arc::new(Window::new(size)), policy));
+        device.window = window.as_ref().map(|(window, _)| Arc::clone(window));
+        check_regions(&device)?;
         let door = asking.open(config.stats_socket.as_deref())?;
         let surroundings = self.surroundings(inside.as_ref())?;
         let mut share = config.share.clone();
         share.shared_dir.clone_from(&surroundings.shared_dir);
+        if let Some((window, policy)) = window {
+            share.mapped = Some(Arc::new(GuestView { window, policy }));
+        }
         let serving = Serving { start: self, device, door, inside, process: surroundings.process };
         let Some(engine) = engine else {
             return serving.run(Passthrough::new(share)?, None);
@@ -174,7 +181,7 @@ impl Serving<'_> {
             ServerConfig {
                 max_write: MAX_WRITE,
                 max_background: MAX_BACKGROUND,
-                map_alignment: None,
+                map_alignment: self.device.window.as_ref().map(|_| dax::ALIGNMENT),
             },
         );
         let takes = Takes {
@@ -194,7 +201,9 @@ impl Serving<'_> {
         };
         let Door { listeners: Listeners { vmm, stats }, _guards } = self.door;
         let requests = Arc::clone(server.counters());
-        let handler = Arc::new(Handler(server));
+        let engine = coherence.as_ref().filter(|_| self.device.window.is_some());
+        let engine = engine.map(|(engine, _)| Arc::clone(engine));
+        let handler = Arc::new(Handler { server, engine });
         if let Some(stats) = stats {
             let served = Arc::clone(&handler);
             let sources = Sources {
@@ -202,7 +211,7 @@ impl Serving<'_> {
                 directory: self.start.config.share.shared_dir.display().to_string(),
                 requests,
                 transport: Arc::clone(&counters),
-                locks: Box::new(move || served.0.file_system().lock_figures()),
+                locks: Box::new(move || served.server.file_system().lock_figures()),
                 process: self.process,
                 table: coherence.clone(),
             };
@@ -225,6 +234,16 @@ impl Serving<'_> {
     }
 }
 
+/// QEMU puts all regions of a device into one PCI BAR.
+fn check_regions(device: &transport::Options) -> Result<(), StartError> {
+    let Some(window) = &device.window else { return Ok(()) };
+    let (window, table) = (window.size(), device.region.as_ref().map_or(0, |table| table.size));
+    if (window + table).is_power_of_two() {
+        return Ok(());
+    }
+    Err(StartError::Regions { window, table })
+}
+
 /// A file system that tells of its locks.
 trait Share: FileSystem {
     /// How many stretches of files are locked, and how many requests wait for a lock.
@@ -244,7 +263,11 @@ impl Share for Coherent {
 }
 
 /// A server as the transport wants it.
-struct Handler<F>(Server<F>);
+struct Handler<F> {
+    server: Server<F>,
+    /// Keeps in mind in which process mappings live.
+    engine: Option<Arc<Engine>>,
+}
 
 impl<F: FileSystem> RequestHandler for Handler<F> {
     fn prepare_thread(&self) -> io::Result<()> {
@@ -258,15 +281,22 @@ impl<F: FileSystem> RequestHandler for Handler<F> {
         mapper: Option<&dyn Mapper>,
         lot: &dyn Park,
     ) -> Result<Handled, ProtocolError> {
-        self.0.handle_or_park(request, reply, mapper, Some(lot))
+        self.server.handle_or_park(request, reply, mapper, Some(lot))
     }
 
     fn cancel_parked(&self) {
-        self.0.file_system().cancel_parked();
+        self.server.file_system().cancel_parked();
+    }
+
+    fn connected(&self, pid: Option<i32>) {
+        if let Some(engine) = &self.engine {
+            // Of a process that is not known nobody can tell that it has ended: no process has this number.
+            engine.set_front_end(Some(pid.unwrap_or(-1)));
+        }
     }
 
     fn reset(&self) {
-        self.0.reset();
+        self.server.reset();
     }
 }
 

@@ -26,11 +26,16 @@ use vmm_sys_util::event::{
 
 use super::RequestHandler;
 use super::config_space;
+use super::guarded::GuardedMemory;
 use super::memory::{AtomicMemory, Memory};
+use super::messenger::{Messenger, WindowFront};
 use super::pool::{Pool, Serve};
-use super::request::Request;
+use super::region;
+use super::request::{Request, RequestError};
 use super::ring::{Ring, RingError, Taken};
 use super::serve::{Counters, Options};
+use crate::dax::Window;
+use crate::vanishing::lost_by_this_thread;
 
 /// Entries that a ring may have; QEMU's `queue-size` goes up to this.
 const MAX_QUEUE_SIZE: usize = 1024;
@@ -45,13 +50,15 @@ pub(super) struct Device {
     requests: Arc<Requests>,
     options: Options,
     memory: AtomicMemory,
+    /// After it: the guards go first only when nothing is served any more.
+    guarded: GuardedMemory,
     queues: Vec<Queue>,
     /// What ends each queue's worker, until `vhost-user-backend` asks for it.
     exit_events: Mutex<Vec<Option<(EventConsumer, EventNotifier)>>>,
     /// Exit events' consumers, which `vhost-user-backend` forgets to close.
     leaked: Mutex<Vec<RawFd>>,
     /// The channel for requests to the front end, once it has given one.
-    backend: Mutex<Option<Backend>>,
+    messenger: Mutex<Option<Arc<Messenger>>>,
     /// The front end has been asked to map the shared memory region.
     region_mapped: AtomicBool,
     /// The front end has gone: a worker leaves its ring even if more requests keep coming.
@@ -71,6 +78,7 @@ struct Queue {
 struct Requests {
     handler: Arc<dyn RequestHandler>,
     counters: Arc<Counters>,
+    window: Option<Arc<Window>>,
 }
 
 /// How often requests that were put aside are told to come home: one may have missed it.
@@ -90,7 +98,8 @@ impl Device {
         let exit_event =
             |_| new_event_consumer_and_notifier(EventFlag::NONBLOCK | EventFlag::CLOEXEC).map(Some);
         let exit_events = (0..queues).map(exit_event).collect::<io::Result<_>>()?;
-        let requests = Arc::new(Requests { handler, counters });
+        let window = options.window.clone();
+        let requests = Arc::new(Requests { handler, counters, window });
         let pool = match options.thread_pool_size {
             0 => None,
             size => Some(Pool::start(size, &requests)?),
@@ -99,10 +108,11 @@ impl Device {
             requests,
             options: options.clone(),
             memory: AtomicMemory::new(Memory::new()),
+            guarded: GuardedMemory::default(),
             queues: (0..queues).map(|_| Queue::default()).collect(),
             exit_events: Mutex::new(exit_events),
             leaked: Mutex::default(),
-            backend: Mutex::default(),
+            messenger: Mutex::default(),
             region_mapped: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             pool,
@@ -118,6 +128,7 @@ impl Device {
     pub(super) fn hang_up(&self) {
         // Relaxed: nothing is published with it; a worker that misses it serves one request more.
         self.closing.store(true, Ordering::Relaxed);
+        self.leave_front_end_alone();
         self.rings().for_each(Ring::close_lot);
     }
 
@@ -165,9 +176,20 @@ impl Device {
     /// The guest's driver is there: QEMU does not survive being asked before.
     fn map_region(&self) -> io::Result<()> {
         let Some(region) = &self.options.region else { return Ok(()) };
-        let Some(backend) = self.backend.lock().clone() else { return Ok(()) };
+        let Some(messenger) = self.messenger.lock().clone() else { return Ok(()) };
         // Relaxed: one thread reads and answers the front end's messages.
-        if self.region_mapped.swap(true, Ordering::Relaxed) { Ok(()) } else { region.map(backend) }
+        if self.region_mapped.swap(true, Ordering::Relaxed) {
+            Ok(())
+        } else {
+            region.map(messenger)
+        }
+    }
+
+    /// Nothing is asked of the front end until the next driver begins, and nobody waits for its answers.
+    fn leave_front_end_alone(&self) {
+        if let Some(messenger) = &*self.messenger.lock() {
+            messenger.close();
+        }
     }
 
     fn dispatch(&self, request: Request) {
@@ -213,7 +235,7 @@ impl Serve for Requests {
 
     fn serve(&self, request: Request) {
         let (queue, ring) = (request.queue(), request.ring().clone());
-        if let Err(error) = request.serve(&*self.handler, &self.counters) {
+        if let Err(error) = request.serve(&*self.handler, &self.counters, self.window.as_deref()) {
             self.stop(queue, &ring, &error);
         }
     }
@@ -247,7 +269,8 @@ impl VhostUserBackend for Device {
             | VhostUserProtocolFeatures::CONFIGURE_MEM_SLOTS
             | VhostUserProtocolFeatures::RESET_DEVICE;
         features.set(VhostUserProtocolFeatures::CONFIG, self.options.tag.is_some());
-        features.set(VhostUserProtocolFeatures::SHMEM, self.options.region.is_some());
+        let has_regions = self.options.region.is_some() || self.options.window.is_some();
+        features.set(VhostUserProtocolFeatures::SHMEM, has_regions);
         features
     }
 
@@ -255,9 +278,13 @@ impl VhostUserBackend for Device {
         debug!("the guest's features: {features:#x}");
         // A driver begins. What was mapped for the one before it, the VMM has taken away.
         self.region_mapped.store(false, Ordering::Relaxed);
+        if let Some(messenger) = &*self.messenger.lock() {
+            messenger.open();
+        }
     }
 
     fn reset_device(&self) {
+        self.leave_front_end_alone();
         // The rings are disabled already; what they have begun is finished before the inodes go.
         self.settle();
         info!("device reset");
@@ -279,18 +306,29 @@ impl VhostUserBackend for Device {
     }
 
     fn set_backend_req_fd(&self, backend: Backend) {
-        *self.backend.lock() = Some(backend);
+        match Messenger::start(backend) {
+            Ok(messenger) => {
+                let messenger = Arc::new(messenger);
+                if let Some(window) = &self.options.window {
+                    let messenger = Arc::clone(&messenger);
+                    window.attach(Arc::new(WindowFront { messenger, id: region::DAX_WINDOW }));
+                }
+                *self.messenger.lock() = Some(messenger);
+            }
+            Err(error) => error!("no shared memory regions: no thread for them: {error}"),
+        }
     }
 
     /// The front end makes the regions when it has the answer, and only then can something be mapped into them.
     fn get_shmem_config(&self) -> io::Result<VhostUserShMemConfig> {
         let unsupported = || io::Error::from(io::ErrorKind::Unsupported);
-        let region = self.options.region.as_ref().ok_or_else(unsupported)?;
-        Ok(region.config())
+        let window = self.options.window.as_ref().map(|window| window.size());
+        region::config(window, self.options.region.as_ref()).ok_or_else(unsupported)
     }
 
     // The rings look at `self.memory`, which has the new state already.
-    fn update_memory(&self, _memory: AtomicMemory) -> io::Result<()> {
+    fn update_memory(&self, memory: AtomicMemory) -> io::Result<()> {
+        self.guarded.follow(&memory);
         self.map_region()
     }
 
@@ -305,6 +343,7 @@ impl VhostUserBackend for Device {
     }
 
     fn stop_vring(&self, queue: u32) -> io::Result<()> {
+        self.leave_front_end_alone();
         if let Some(ring) = self.queues.get(queue as usize).and_then(|queue| queue.ring.get()) {
             self.requests.finish(ring);
         }
@@ -327,10 +366,13 @@ impl VhostUserBackend for Device {
         let ring = state.ring.get_or_init(|| ring.clone());
         let fit =
             state.worker_is_fit.get_or_init(|| self.requests.prepare(&format!("queue-{queue}")));
+        let lost = lost_by_this_thread();
         if !fit {
             self.requests.stop(queue, ring, &"its worker cannot serve");
         } else if let Err(error) = self.drain(queue, ring) {
             self.requests.stop(queue, ring, &error);
+        } else if lost_by_this_thread() != lost {
+            self.requests.stop(queue, ring, &RequestError::MemoryGone);
         }
         Ok(())
     }
@@ -338,6 +380,9 @@ impl VhostUserBackend for Device {
 
 impl Drop for Device {
     fn drop(&mut self) {
+        if let Some(window) = &self.options.window {
+            window.detach();
+        }
         for fd in self.leaked.get_mut().drain(..) {
             // SAFETY: `exit_event` gave the consumer that owns `fd` to the daemon of this device, which took the
             // descriptor out of it and never closes it. The daemon has gone before the device: `fd` is ours alone.
@@ -349,3 +394,6 @@ impl Drop for Device {
 #[cfg(test)]
 #[path = "device_tests.rs"]
 mod tests;
+#[cfg(test)]
+#[path = "window_tests.rs"]
+mod window_tests;

@@ -19,6 +19,7 @@ fn options(thread_pool_size: usize) -> Options {
         thread_pool_size,
         once: false,
         region: None,
+        window: None,
     }
 }
 

@@ -17,9 +17,12 @@ mod chain;
 mod config_space;
 mod device;
 mod file_io;
+mod guarded;
 mod inherited;
 mod lot;
 mod memory;
+mod messenger;
+mod peer;
 mod pool;
 mod region;
 mod request;
@@ -64,6 +67,9 @@ pub trait RequestHandler: Send + Sync {
 
     /// Answers all requests that were put aside, soon: their rings stop.
     fn cancel_parked(&self);
+
+    /// A front end has connected, from the process `pid` if that is known.
+    fn connected(&self, _pid: Option<i32>) {}
 
     /// The guest has gone without a word: a device reset, or the front end disconnected. No request is in progress.
     fn reset(&self);

@@ -5,7 +5,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use fuse::io::{DataSource, ReplyWriter, WriteMode};
-use fuse::{Handled, ProtocolError};
+use fuse::{Handled, Mapper, ProtocolError};
 use thiserror::Error;
 
 use super::RequestHandler;
@@ -16,6 +16,8 @@ use super::lot::Lot;
 use super::memory::Memory;
 use super::ring::{Ring, RingError};
 use super::serve::Counters;
+use crate::dax::Window;
+use crate::vanishing::lost_by_this_thread;
 
 /// Why a request could not be answered. Its queue must stop.
 #[derive(Debug, Error)]
@@ -26,6 +28,8 @@ pub(super) enum RequestError {
     Protocol(#[from] ProtocolError),
     #[error(transparent)]
     Ring(#[from] RingError),
+    #[error("memory that the guest named is gone: pages of a file that was cut short")]
+    MemoryGone,
     #[error("reply of {0} bytes")]
     ReplyLength(usize),
 }
@@ -71,15 +75,24 @@ impl Request {
     }
 
     /// Walks the chain, lets `handler` answer and gives the chain back to the guest, unless `handler` puts it aside.
+    /// `window`: the guest's DAX window.
     pub(super) fn serve(
         self,
         handler: &dyn RequestHandler,
         counters: &Arc<Counters>,
+        window: Option<&Window>,
     ) -> Result<(), RequestError> {
+        let lost = lost_by_this_thread();
         let Self { counted, place } = self;
         let lot = Lot::new(counted, &place, counters);
         let chain = chain::walk(&place.memory, place.table, place.head)?;
-        match (answer(&chain, handler, &lot)?, lot.into_inner()) {
+        let mapper = window.map(|window| window as &dyn Mapper);
+        let handled = answer(&chain, handler, mapper, &lot)?;
+        if lost_by_this_thread() != lost {
+            // What was read is not what the guest wrote, and what was written is nowhere.
+            return Err(RequestError::MemoryGone);
+        }
+        match (handled, lot.into_inner()) {
             (Handled::Replied(len), Some(counted)) => place.give_back(len, counted),
             // It is put aside, and answered from there.
             _ => Ok(()),
@@ -96,8 +109,12 @@ impl Place {
     /// Writes a whole reply, of a request that was put aside. The chain is walked anew: what the guest has changed of
     /// it meanwhile is checked as it was the first time.
     pub(super) fn reply(&self, bytes: &[u8], counted: InProgress) -> Result<(), RequestError> {
+        let lost = lost_by_this_thread();
         let chain = chain::walk(&self.memory, self.table, self.head)?;
         chain.writable.copy_in(0, bytes).map_err(ProtocolError::Memory)?;
+        if lost_by_this_thread() != lost {
+            return Err(RequestError::MemoryGone);
+        }
         self.give_back(bytes.len(), counted)
     }
 
@@ -111,11 +128,12 @@ impl Place {
 fn answer(
     chain: &Chain<'_>,
     handler: &dyn RequestHandler,
+    mapper: Option<&dyn Mapper>,
     lot: &Lot<'_>,
 ) -> Result<Handled, ProtocolError> {
     let mut request = Readable { buffers: &chain.readable, position: 0 };
     let mut reply = Writable { buffers: &chain.writable };
-    handler.handle(&mut request, &mut reply, None, lot)
+    handler.handle(&mut request, &mut reply, mapper, lot)
 }
 
 /// Counts a request of a ring until it is dropped.

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::retry_on_intr;
+use rustix::process::{PidfdFlags, pidfd_open};
 use tracing::{error, info, warn};
 use vhost::vhost_user::{Error as VhostUserError, Listener};
 use vhost_user_backend::{Error as DaemonError, VhostUserDaemon};
@@ -16,9 +17,11 @@ use vhost_user_backend::{Error as DaemonError, VhostUserDaemon};
 use super::RequestHandler;
 use super::config_space::Tag;
 use super::device::Device;
+use super::peer;
 use super::region::SharedRegion;
 use super::ring::Ring;
 use super::stopper::Stopper;
+use crate::dax::Window;
 
 /// How many request queues a front end may use. At most 63: `vhost-user-backend` names queues by the bits of a `u64`,
 /// and hiprio is one of them.
@@ -63,6 +66,8 @@ pub struct Options {
     pub once: bool,
     /// Offered to front ends that know shared memory regions.
     pub region: Option<SharedRegion>,
+    /// The DAX window, likewise.
+    pub window: Option<Arc<Window>>,
 }
 
 /// What happened on the transport since the daemon started.
@@ -175,6 +180,13 @@ impl Connection {
             Refusal::AtTheDoor(error.to_string())
         })?;
         daemon.start(listener).map_err(|error| Refusal::Accepted(error.to_string()))?;
+        // SAFETY: the listener owns its descriptor and outlives this borrow.
+        let socket = unsafe { BorrowedFd::borrow_raw(listener.as_raw_fd()) };
+        let peer = peer::of_connection(socket);
+        if let Some(window) = &options.window {
+            window.owned_by(peer.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()));
+        }
+        handler.connected(peer.map(|pid| pid.as_raw_nonzero().get()));
         info!("front end connected");
         Ok(Self { daemon, device })
     }

@@ -410,6 +410,7 @@ impl FileSystem for NullFs {
         self.call(ctx, "setup_mapping", &[&node, &handle, setup])?;
         let Some(file) = &self.file else { return Ok(()) };
         mapper.map(&Mapping {
+            held: None,
             file: file.as_fd(),
             file_offset: setup.file_offset,
             window_offset: setup.window_offset,

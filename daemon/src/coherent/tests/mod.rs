@@ -3,5 +3,6 @@
 mod changes;
 mod doubt;
 mod kit;
+mod mappings;
 mod replies;
 mod session;

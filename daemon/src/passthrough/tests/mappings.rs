@@ -87,3 +87,51 @@ fn read_only_shares_map_for_reading() {
     share.fs.setup_mapping(&ROOT, node, None, &setup(false), &notes).unwrap();
     assert_eq!(notes.mapped.lock().unwrap()[0].0, OFlags::RDONLY);
 }
+
+/// Says that a file of one size is mapped, and refuses another.
+#[derive(Debug, Default)]
+struct Sizes {
+    told: Mutex<Vec<u64>>,
+    cleared: std::sync::atomic::AtomicUsize,
+}
+
+impl crate::passthrough::Mapped for Sizes {
+    fn maps(&self, mode: u32, size: u64) -> bool {
+        mode & 0o111 == 0 && size == 8
+    }
+
+    fn follows(&self) -> bool {
+        true
+    }
+
+    fn follow(&self, _device: u64, _inode: u64, size: u64) -> io::Result<()> {
+        self.told.lock().unwrap().push(size);
+        if size == 9 { Err(errno::error(errno::EIO)) } else { Ok(()) }
+    }
+
+    fn clear(&self) {
+        self.cleared.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn who_maps_is_told_of_sizes_before_the_guest_is() {
+    use fuse::abi::AttrFlags;
+    let sizes = std::sync::Arc::new(Sizes::default());
+    let mapped: std::sync::Arc<dyn crate::passthrough::Mapped> = sizes.clone();
+    let share =
+        Share::on_disk(&Config { mapped: Some(mapped), ..config(InodeFileHandles::Prefer) });
+    share.host_file("file", "12345678");
+    let entry = share.lookup(NodeId::ROOT, "file").unwrap();
+    assert_eq!(entry.attr.flags, AttrFlags::DAX.bits());
+    let node = NodeId(entry.nodeid);
+    share.host_file("file", "123456789");
+    assert_errno(share.fs.getattr(&ROOT, node, None), errno::EIO);
+    assert_errno(share.lookup(NodeId::ROOT, "file"), errno::EIO);
+    share.host_file("file", "1");
+    assert_eq!(share.fs.getattr(&ROOT, node, None).unwrap().attr.flags, 0);
+    assert_eq!(*sizes.told.lock().unwrap(), [8, 9, 9, 1]);
+    let before = sizes.cleared.load(std::sync::atomic::Ordering::SeqCst);
+    share.fs.destroy();
+    assert_eq!(sizes.cleared.load(std::sync::atomic::Ordering::SeqCst), before + 1);
+}

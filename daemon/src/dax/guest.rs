@@ -1,0 +1,34 @@
+//! The window as the file system knows it.
+
+use std::io;
+use std::sync::Arc;
+
+use super::{FileId, Policy, Window};
+use crate::passthrough::Mapped;
+
+/// A window, and which files are mapped into it.
+#[derive(Debug)]
+pub struct GuestView {
+    /// The window.
+    pub window: Arc<Window>,
+    /// Which files.
+    pub policy: Policy,
+}
+
+impl Mapped for GuestView {
+    fn maps(&self, mode: u32, size: u64) -> bool {
+        self.policy.maps(mode, size)
+    }
+
+    fn follows(&self) -> bool {
+        self.window.follows()
+    }
+
+    fn follow(&self, device: u64, inode: u64, size: u64) -> io::Result<()> {
+        self.window.follow(FileId { device, inode }, size)
+    }
+
+    fn clear(&self) {
+        self.window.clear();
+    }
+}

@@ -1,0 +1,55 @@
+//! The DAX window: pages of shared files as memory of the guest, the same pages for every guest and the host.
+//!
+//! ```text
+//! window  what the guest asks for (SETUPMAPPING, REMOVEMAPPING), checked, and what the VMM is asked to do
+//! spans   what is where in the window
+//! policy  which files are mapped at all
+//! guest   the window as the file system knows it
+//! ```
+//!
+//! The VMM maps; the daemon keeps the books. QEMU 11.1 sets the terms ([`Front`]): it refuses to map over a mapping, takes
+//! a mapping away as a whole only, has room for some 500 of them, and maps whole pages that a file has: not the one that
+//! it ends in, nor what lies behind. The guest knows nothing of that: it sets up stretches of 2 MiB, whatever the file's
+//! size, and expects a file that grows to grow in the window too.
+
+mod guest;
+mod policy;
+mod spans;
+#[cfg(test)]
+mod tests;
+mod window;
+
+use std::fmt;
+use std::io;
+use std::os::fd::BorrowedFd;
+
+pub use guest::GuestView;
+pub use policy::{Policy, WindowSize};
+pub use window::{FileId, Window};
+
+/// Pages of files and of the window. (Guests and hosts with larger ones map in multiples of them.)
+pub const PAGE: u64 = 4096;
+
+/// log2 of [`PAGE`], as INIT tells it.
+pub const ALIGNMENT: u16 = PAGE.trailing_zeros() as u16;
+
+/// The VMM, which holds the window. All numbers are bytes.
+pub trait Front: fmt::Debug + Send + Sync {
+    /// Maps `len` bytes of `file` from `file_offset` on to `window_offset`, where nothing is mapped. The file has them.
+    ///
+    /// # Errors
+    /// The VMM does not do it, has gone, or is resetting the device.
+    fn map(
+        &self,
+        file: BorrowedFd<'_>,
+        file_offset: u64,
+        window_offset: u64,
+        len: u64,
+    ) -> io::Result<()>;
+
+    /// Takes away what one [`Self::map`] has put at `window_offset`, all `len` bytes of it.
+    ///
+    /// # Errors
+    /// As for [`Self::map`].
+    fn unmap(&self, window_offset: u64, len: u64) -> io::Result<()>;
+}

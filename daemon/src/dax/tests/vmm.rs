@@ -1,0 +1,120 @@
+//! A VMM as strict as QEMU 11.1, and a guest.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+
+use fuse::{Mapper, Mapping, errno};
+use parking_lot::Mutex;
+
+use crate::dax::{FileId, Front, PAGE, Window};
+
+pub(super) const PAGES: u64 = 1 << 9;
+
+/// Which byte of which file is at a place of the window.
+pub(super) type Place = (FileId, u64);
+
+/// What the VMM has mapped: length, file, position in the file.
+#[derive(Debug, Default)]
+pub(super) struct Vmm {
+    pub(super) mapped: Mutex<BTreeMap<u64, (u64, FileId, u64)>>,
+    /// Refuse everything.
+    pub(super) broken: Mutex<bool>,
+    pub(super) asked: Mutex<u32>,
+}
+
+impl Vmm {
+    /// What the guest finds at a byte of the window.
+    pub(super) fn at(&self, offset: u64) -> Option<Place> {
+        let mapped = self.mapped.lock();
+        let (start, (len, file, from)) = mapped.range(..=offset).next_back()?;
+        (offset - start < *len).then(|| (*file, from + (offset - start)))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.mapped.lock().len()
+    }
+
+    fn ask(&self) -> io::Result<()> {
+        *self.asked.lock() += 1;
+        if *self.broken.lock() { refuse("the VMM has gone") } else { Ok(()) }
+    }
+}
+
+fn refuse<T>(why: &str) -> io::Result<T> {
+    Err(io::Error::other(why.to_owned()))
+}
+
+impl Front for Vmm {
+    fn map(
+        &self,
+        file: BorrowedFd<'_>,
+        file_offset: u64,
+        window_offset: u64,
+        len: u64,
+    ) -> io::Result<()> {
+        self.ask()?;
+        let end = window_offset + len;
+        assert!(len > 0 && end <= PAGES * PAGE, "{window_offset:#x}+{len:#x}: outside");
+        assert!(window_offset.is_multiple_of(PAGE) && file_offset.is_multiple_of(PAGE));
+        let size = rustix::fs::fstat(file)?.st_size as u64;
+        if file_offset + len > size {
+            return refuse("backing store size too small");
+        }
+        let mut mapped = self.mapped.lock();
+        let before = mapped.range(..end).next_back();
+        assert!(before.is_none_or(|(start, (len, ..))| start + len <= window_offset), "overlap");
+        mapped.insert(window_offset, (len, id(file), file_offset));
+        assert!(mapped.len() < 500, "QEMU aborts");
+        Ok(())
+    }
+
+    fn unmap(&self, window_offset: u64, len: u64) -> io::Result<()> {
+        self.ask()?;
+        let mut mapped = self.mapped.lock();
+        match mapped.get(&window_offset) {
+            Some(found) if found.0 == len => drop(mapped.remove(&window_offset)),
+            _ => return refuse("Shared memory mapping not found"),
+        }
+        Ok(())
+    }
+}
+
+/// A window that a VMM has.
+pub(super) fn window() -> (Window, Arc<Vmm>) {
+    let window = Window::new("2M".parse().unwrap());
+    assert_eq!(window.size(), PAGES * PAGE);
+    let vmm = Arc::new(Vmm::default());
+    window.attach(vmm.clone());
+    (window, vmm)
+}
+
+/// A new file of this size.
+pub(super) fn file(size: u64) -> File {
+    let file = tempfile::tempfile().unwrap();
+    file.set_len(size).unwrap();
+    file
+}
+
+pub(super) fn id(file: impl AsFd) -> FileId {
+    let stat = rustix::fs::fstat(file).unwrap();
+    FileId { device: stat.st_dev, inode: stat.st_ino }
+}
+
+/// SETUPMAPPING, all in bytes.
+pub(super) fn map(
+    window: &Window,
+    file: &File,
+    (file_offset, window_offset, len): (u64, u64, u64),
+) -> Result<(), i32> {
+    let mapping =
+        Mapping { file: file.as_fd(), file_offset, window_offset, len, writable: true, held: None };
+    window.map(&mapping).map_err(|error| errno::number(&error))
+}
+
+/// One stretch of REMOVEMAPPING, in bytes.
+pub(super) fn unmap(window: &Window, offset: u64, len: u64) -> Result<(), i32> {
+    window.unmap(offset, len).map_err(|error| errno::number(&error))
+}
