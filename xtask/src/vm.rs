@@ -38,6 +38,7 @@ const TIMED_OUT: u8 = 124;
   cargo xtask vm -- 'uname -r; ls -l /mnt'
   cargo xtask vm --guests 2 --cache never -- 'echo $GUEST >> /mnt/log; cat /mnt/log'
   cargo xtask vm --coherent --guests 2 -- 'grep mnt /proc/mounts; ls /sys/kernel/debug/samepage'
+  cargo xtask vm --dax 64M --guests 2 --mount-options dax=always -- 'grep mnt /proc/mounts'
   cargo xtask vm --share /srv/data --kernel 6.1 -- find /mnt -name '*.rs'
   cargo xtask vm --root host --memory 2048 -- 'cd /mnt && git clone /srv/repo && make -C repo'
   cargo xtask vm --daemon virtiofsd --cache auto -- 'cat /proc/mounts'
@@ -90,6 +91,10 @@ pub(crate) struct Arguments {
     /// Options for mounting the share, such as dax=always
     #[arg(long, value_name = "OPTIONS")]
     mount_options: Option<String>,
+    /// A DAX window of this size for the share, such as 64M; mounts with dax=inode unless
+    /// --mount-options says otherwise
+    #[arg(long, value_name = "SIZE")]
+    dax: Option<String>,
     /// One more word for the kernels' command line (may be repeated)
     #[arg(long, value_name = "WORD", allow_hyphen_values = true)]
     kernel_arg: Vec<String>,
@@ -176,6 +181,9 @@ impl Arguments {
         }
         if let Some(cache) = &self.cache {
             lab = lab.cache(cache);
+        }
+        if let Some(window) = &self.dax {
+            lab = lab.dax(window, "inode");
         }
         if let Some(options) = &self.mount_options {
             lab = lab.mount_options(options);

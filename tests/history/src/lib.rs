@@ -23,6 +23,7 @@ pub mod execute;
 pub mod generate;
 pub mod lag;
 pub mod log;
+pub mod mapper;
 mod memory;
 pub mod op;
 pub mod state;

@@ -20,6 +20,11 @@ impl Words {
         Ok(Self { map: MmapOptions::new().map_raw(&file)? })
     }
 
+    /// Write them back to the file (`msync`).
+    pub(crate) fn write_back(&self) -> io::Result<()> {
+        self.map.flush()
+    }
+
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.map.len() / size_of::<u64>()

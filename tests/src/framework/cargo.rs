@@ -55,6 +55,14 @@ pub fn recorder() -> Result<PathBuf> {
     build_static("samepage-history", "samepage-recorder")
 }
 
+/// The program that stores and loads through mappings, linked statically so that it runs in any guest.
+///
+/// # Errors
+/// As [`guest_agent`].
+pub fn mapper() -> Result<PathBuf> {
+    build_static("samepage-history", "samepage-mapper")
+}
+
 /// The program that looks at trees over and over, linked statically so that it runs in any guest.
 ///
 /// # Errors

@@ -5,6 +5,7 @@
 //! with `cargo xtask test --long`.
 
 mod coherent;
+mod dax;
 mod exercisers;
 mod histories;
 mod host_changes;

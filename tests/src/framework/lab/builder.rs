@@ -46,6 +46,7 @@ pub struct Builder {
     pub(super) command_limit: Duration,
     pub(super) coherent: bool,
     pub(super) table_region: bool,
+    pub(super) dax: bool,
     pub(super) stock_guests: usize,
     pub(super) shared_memory: Option<u64>,
     pub(super) module_fault: Option<String>,
@@ -74,6 +75,7 @@ impl Default for Builder {
             command_limit: Duration::from_mins(2),
             coherent: false,
             table_region: false,
+            dax: false,
             stock_guests: 0,
             shared_memory: None,
             module_fault: None,
@@ -219,6 +221,19 @@ impl Builder {
         self.table_region = true;
         let queues = self.queues.to_string();
         self.daemon_args(["--table-region", "--num-request-queues", &queues])
+    }
+
+    /// Give the guests a DAX window of this size (`64M`), and mount the share with `-o dax=` this.
+    #[must_use]
+    pub fn dax(mut self, window: &str, mount: &str) -> Self {
+        self.dax = true;
+        let queues = self.queues.to_string();
+        self.mount_options(format!("dax={mount}")).daemon_args([
+            "--dax-window",
+            window,
+            "--num-request-queues",
+            &queues,
+        ])
     }
 
     /// In a coherent lab, let the last `count` guests be stock ones, which know nothing of the

@@ -152,7 +152,8 @@ impl Builder {
             let socket = daemon.socket().to_path_buf();
             machine.shares.push(Share { tag: tag.into(), socket, queues, shared_memory });
         };
-        attach(SHARE_TAG, &daemon, self.queues, coherent && self.table_region);
+        let has_regions = self.dax || (coherent && self.table_region);
+        attach(SHARE_TAG, &daemon, self.queues, has_regions);
         let root_daemon = match self.root {
             Root::Tiny => None,
             Root::Host => {

@@ -123,7 +123,8 @@ impl Machine {
     /// In a machine that never has a second processor QEMU makes the guest's atomic operations out
     /// of ordinary ones: in memory that others write to, they would not be atomic.
     fn processors(&self) -> String {
-        let writes_shared = self.regions.iter().any(|region| region.writable);
+        let writes_shared = self.regions.iter().any(|region| region.writable)
+            || self.shares.iter().any(|share| share.shared_memory);
         let most = if writes_shared { self.cpus.max(2) } else { self.cpus };
         format!("cpus={},maxcpus={most}", self.cpus)
     }

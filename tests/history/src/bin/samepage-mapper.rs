@@ -1,0 +1,34 @@
+//! What `samepage_history::mapper` does, in a guest:
+//!
+//! `samepage-mapper token FILE PLAYER TURNS | store FILE WORD VALUE | sync FILE WORD VALUE | load FILE WORD`
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use samepage_history::mapper;
+
+fn main() -> ExitCode {
+    match run(&std::env::args().skip(1).collect::<Vec<_>>()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("samepage-mapper: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(words: &[String]) -> Result<()> {
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["token", file, player, turns] => {
+            println!("{}", mapper::pass_token(Path::new(file), player.parse()?, turns.parse()?)?);
+        }
+        [how @ ("store" | "sync"), file, word, value] => {
+            mapper::store(Path::new(file), word.parse()?, value.parse()?, *how == "sync")?;
+        }
+        ["load", file, word] => println!("{}", mapper::load(Path::new(file), word.parse()?)?),
+        _ => bail!("what shall be done? See the source"),
+    }
+    Ok(())
+}

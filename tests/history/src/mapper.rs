@@ -1,0 +1,78 @@
+//! Stores into files and loads from them through `mmap(MAP_SHARED)`, with atomics and without a system call.
+
+use std::hint::spin_loop;
+use std::io;
+use std::path::Path;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::thread;
+
+use crate::memory::Words;
+
+/// The token's word, and the one that whoever passes it on writes before.
+const TOKEN: usize = 0;
+const MESSAGE: usize = 1;
+
+/// Of so many turns, the last is the third player's; the first two play the others by turns.
+const LAP: u64 = 1000;
+
+/// Looks at the token before the processor is offered to others.
+const SPINS: u32 = 1 << 12;
+
+/// Who passes the token on when it has been passed on `turn` times.
+fn whose(turn: u64) -> u64 {
+    if turn % LAP == LAP - 1 { 2 } else { turn % 2 }
+}
+
+/// What goes with a turn: not the number itself, nor that of its neighbours.
+fn message(turn: u64) -> u64 {
+    turn.wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
+/// Passes a token through two words of a file, `turns` times with the other players'. Returns how often it was ours.
+///
+/// # Errors
+/// The file cannot be mapped, or what came with the token is not what was sent.
+pub fn pass_token(path: &Path, player: u64, turns: u64) -> io::Result<u64> {
+    let words = Words::map(path)?;
+    let (token, message_word) = (words.get(TOKEN), words.get(MESSAGE));
+    let (mut own, mut spins) = (0, 0);
+    loop {
+        // Acquire: pairs with the release below, so that the message is the one that was sent with it.
+        let turn = token.load(Acquire);
+        if turn >= turns {
+            return Ok(own);
+        }
+        if whose(turn) == player {
+            // Relaxed, twice: the token orders them.
+            let came = message_word.load(Relaxed);
+            if came != message(turn) {
+                return Err(io::Error::other(format!("turn {turn} came with {came:#x}")));
+            }
+            message_word.store(message(turn + 1), Relaxed);
+            token.store(turn + 1, Release);
+            own += 1;
+        }
+        spins += 1;
+        if spins % SPINS == 0 { thread::yield_now() } else { spin_loop() }
+    }
+}
+
+/// Stores into a word of a file, and writes it back (`msync`) if so wished.
+///
+/// # Errors
+/// The file cannot be mapped or written back.
+pub fn store(path: &Path, word: usize, value: u64, sync: bool) -> io::Result<()> {
+    let words = Words::map(path)?;
+    // Release: what was stored before is seen by whoever sees this.
+    words.get(word).store(value, Release);
+    if sync { words.write_back() } else { Ok(()) }
+}
+
+/// Loads a word of a file.
+///
+/// # Errors
+/// The file cannot be mapped.
+pub fn load(path: &Path, word: usize) -> io::Result<u64> {
+    // Acquire: as `store`.
+    Ok(Words::map(path)?.get(word).load(Acquire))
+}

@@ -1,0 +1,145 @@
+//! One page for everybody: guests and the host.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use samepage_history::mapper;
+use samepage_tests::framework::Command;
+
+use super::lab;
+
+const PAGE: usize = 4096;
+
+/// Two guests and the host pass a token through a mapped page.
+fn token(turns: u64) -> Result<()> {
+    let lab = lab("inode")?.guests(2).boot()?;
+    let path = lab.host("token");
+    fs::write(&path, vec![0; PAGE])?;
+    let play = |guest: usize| {
+        let command = format!("exec mapper token /mnt/token {guest} {turns}");
+        lab[guest].start(Command::sh(command))
+    };
+    let players = [play(0)?, play(1)?];
+    let host = mapper::pass_token(&path, 2, turns)?;
+    let mut all = host;
+    for player in players {
+        let deadline = Instant::now() + Duration::from_mins(10);
+        all += player.wait(deadline)?.ok()?.text().trim().parse::<u64>()?;
+    }
+    ensure!(all == turns && host == turns / 1000, "{all} turns, {host} of them the host's");
+    lab.power_off()
+}
+
+#[test]
+fn a_token_goes_round_through_a_page() -> Result<()> {
+    token(100_000)
+}
+
+#[test]
+#[ignore = "long"]
+fn a_token_goes_round_a_million_times() -> Result<()> {
+    token(1_000_000)
+}
+
+#[test]
+fn what_one_stores_all_others_load() -> Result<()> {
+    let lab = lab("inode")?.guests(2).boot()?;
+    fs::write(lab.host("file"), vec![0; 3 * PAGE])?;
+    let load = |guest: usize, word: usize| -> Result<u64> {
+        let output = lab[guest].sh(&format!("mapper load /mnt/file {word}"))?.ok()?;
+        Ok(output.text().trim().parse()?)
+    };
+    // All have it mapped before anything is stored.
+    assert_eq!((load(0, 600)?, load(1, 600)?), (0, 0));
+    lab[0].sh("mapper store /mnt/file 600 7")?.ok()?;
+    assert_eq!((load(1, 600)?, mapper::load(&lab.host("file"), 600)?), (7, 7));
+    lab[1].sh("mapper sync /mnt/file 600 8")?.ok()?;
+    let mut bytes = [0; 8];
+    File::open(lab.host("file"))?.read_exact_at(&mut bytes, 600 * 8)?;
+    assert_eq!((load(0, 600)?, u64::from_le_bytes(bytes)), (8, 8));
+    mapper::store(&lab.host("file"), 600, 9, false)?;
+    assert_eq!((load(0, 600)?, load(1, 600)?), (9, 9));
+    // write(2) and read(2) mean the same pages.
+    lab[0].sh("printf AAAAAAAA | dd of=/mnt/file bs=8 seek=601 conv=notrunc 2>&1")?.ok()?;
+    assert_eq!(load(1, 601)?, u64::from_le_bytes(*b"AAAAAAAA"));
+    lab.power_off()
+}
+
+#[test]
+fn files_that_grow_are_mapped_to_their_new_end() -> Result<()> {
+    let lab = lab("inode")?.guests(2).cache("never").boot()?;
+    let path = lab.host("log");
+    let sum =
+        |guest: usize| -> Result<String> { Ok(lab[guest].sh("md5sum < /mnt/log")?.ok()?.text()) };
+    fs::write(&path, "x".repeat(PAGE))?;
+    for pages in [1, 3, 256, 700] {
+        ensure!((sum(0)?, sum(1)?) == (md5(&path)?, md5(&path)?), "before {pages} pages more");
+        let bytes: Vec<u8> = (0..pages * PAGE).map(|byte| (byte % 251) as u8).collect();
+        File::options().append(true).open(&path)?.write_all(&bytes)?;
+        ensure!((sum(0)?, sum(1)?) == (md5(&path)?, md5(&path)?), "{pages} pages by the host");
+        let append = format!(
+            "dd if=/dev/urandom of=/mnt/log bs=4096 count={pages} iflag=fullblock oflag=append \
+             conv=notrunc 2>&1"
+        );
+        lab[0].sh(&append)?.ok()?;
+        ensure!((sum(0)?, sum(1)?) == (md5(&path)?, md5(&path)?), "{pages} pages by a guest");
+    }
+    lab.power_off()
+}
+
+#[test]
+fn what_cannot_be_mapped_is_an_error_and_never_something_else() -> Result<()> {
+    let lab = lab("inode")?.cache("never").boot()?;
+    fs::write(lab.host("log"), "x".repeat(PAGE))?;
+    // As long as somebody has it open, the guest keeps it mapped.
+    let holder = lab[0].start(Command::sh(
+        "exec 3< /mnt/log; dd bs=4096 count=1 <&3 2>&1 >/dev/null; : > /mnt/ready; \
+         until test -e /mnt/go; do usleep 50000; done",
+    ))?;
+    while !lab.host("ready").exists() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    File::options().append(true).open(lab.host("log"))?.write_all(b"tail")?;
+    for look in ["stat /mnt/log", "cat /mnt/log"] {
+        let output = lab[0].sh(&format!("{look} 2>&1"))?;
+        ensure!(output.status != 0 && output.text().contains("Input/output error"), "{output:?}");
+    }
+    File::options().append(true).open(lab.host("log"))?.write_all(&vec![b'y'; PAGE - 4])?;
+    let output = lab[0].sh("tail -c 5000 /mnt/log | head -c 908")?.ok()?;
+    ensure!(output.text() == "x".repeat(904) + "tail", "{}", output.text());
+    fs::write(lab.host("go"), "")?;
+    holder.wait(Instant::now() + Duration::from_mins(2))?.ok()?;
+    lab.power_off()
+}
+
+/// As md5sum(1) says it of its standard input.
+fn md5(path: &Path) -> Result<String> {
+    let output = std::process::Command::new("md5sum").stdin(File::open(path)?).output()?;
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+#[test]
+fn a_window_smaller_than_the_files_is_used_again_and_again() -> Result<()> {
+    let lab = lab("inode")?.boot()?;
+    let mut sums = Vec::new();
+    for number in 0..4 {
+        let path = lab.host(&format!("file{number}"));
+        let bytes: Vec<u8> =
+            (0u32..4 << 20).flat_map(|word| (word ^ number).to_le_bytes()).collect();
+        fs::write(&path, bytes)?;
+        sums.push(md5(&path)?);
+    }
+    for _ in 0..2 {
+        let (output, requests) =
+            lab[0].requests_of("for i in 0 1 2 3; do md5sum < /mnt/file$i; done")?;
+        ensure!(output.text() == sums.concat(), "{}", output.text());
+        // 32 chunks of 2 MiB, 8 of them fit.
+        ensure!(requests.requests("SETUPMAPPING") >= 24, "{requests:?}");
+        ensure!(requests.requests("READ") == 0, "{requests:?}");
+    }
+    lab.power_off()
+}
