@@ -79,6 +79,8 @@ const OLD: &[c_long] = &[libc::SYS_accept];
 
 /// `PR_SET_VMA`: the C library names its heaps.
 const PR_SET_VMA: u64 = 0x5356_4d41;
+/// `PR_GET_AUXV`: what the kernel told this process at its start, such as the size of a page.
+const PR_GET_AUXV: u64 = 0x4155_5856;
 
 /// What is asked of terminals by whoever writes to them, and of files by guests.
 const IOCTLS: &[u64] = &[
@@ -139,7 +141,7 @@ fn rules() -> io::Result<Rules> {
     rules.insert(libc::SYS_mmap, without(2, libc::PROT_EXEC)?);
     rules.insert(libc::SYS_mprotect, without(2, libc::PROT_EXEC)?);
     rules.insert(libc::SYS_unshare, one_of(0, &[libc::CLONE_FS as u64])?);
-    rules.insert(libc::SYS_prctl, one_of(0, &[libc::PR_SET_NAME as u64, PR_SET_VMA])?);
+    rules.insert(libc::SYS_prctl, one_of(0, &[libc::PR_SET_NAME as u64, PR_SET_VMA, PR_GET_AUXV])?);
     rules.insert(libc::SYS_ioctl, one_of(1, IOCTLS)?);
     // The system's logger may have to be connected to again.
     for call in [libc::SYS_socket, libc::SYS_socketpair] {
