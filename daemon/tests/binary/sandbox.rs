@@ -280,9 +280,11 @@ fn somebodys(options: &[&str]) -> Daemon {
     for path in [place.path().to_owned(), share.clone(), share.join("file")] {
         chown(&path, Some(SOMEBODY), Some(SOMEBODY)).unwrap();
     }
-    // Where the program was built may be closed to others.
+    // Where the program was built may be closed to others. Copied by another process: a descriptor of ours, open for
+    // writing, could be in a child that another test forks just now, and then nobody may execute the copy (ETXTBSY).
     let program = place.path().join("samepaged");
-    fs::copy(env!("CARGO_BIN_EXE_samepaged"), &program).unwrap();
+    let mut copy = std::process::Command::new("cp");
+    assert!(copy.arg(env!("CARGO_BIN_EXE_samepaged")).arg(&program).status().unwrap().success());
     let mut command = std::process::Command::new(program);
     command.env_remove("RUST_LOG").stdin(std::process::Stdio::null());
     command.args(["--version-table", "off", "--socket-path"]).arg(place.path().join("socket"));
