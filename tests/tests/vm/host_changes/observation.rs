@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use samepage_history::Shared;
 use samepage_history::lag::{Changes, Lag};
 use samepage_history::tree::describe;
-use samepage_tests::framework::daemon::Program;
+use samepage_tests::framework::daemon::{Counters, Program};
 use samepage_tests::framework::guest::Running;
 use samepage_tests::framework::lab::MOUNT_POINT;
 use samepage_tests::framework::{Command, Guest, Lab, cargo};
@@ -168,16 +168,25 @@ fn check(changes: &Changes, shared: &Shared, guest: usize) -> Result<Lag> {
     Ok(all)
 }
 
+/// Looks at everything after which a guest must have it cached. Events that were still under way may end what the first
+/// looks had got.
+const LOOKS_TO_SETTLE: usize = 20;
+
 /// What was compared was what guests keep: looking once more asks for no name. Attributes are asked for at most where
 /// something was read, since that moves the time of the last access, which nobody promises.
 fn everything_is_cached(guest: &Guest) -> Result<()> {
     tree(guest)?;
-    let before = guest.counters()?;
-    tree(guest)?;
-    let cost = guest.counters()?.since(&before);
-    println!("a look at everything: {cost}");
-    let read = cost.requests("OPEN") + cost.requests("OPENDIR");
-    ensure!(cost.requests("LOOKUP") == 0, "the host was asked for names that are cached: {cost}");
-    ensure!(cost.requests("GETATTR") <= read, "and for attributes: {cost}");
-    Ok(())
+    let mut cost = Counters::default();
+    for _ in 0..LOOKS_TO_SETTLE {
+        let before = guest.counters()?;
+        tree(guest)?;
+        cost = guest.counters()?.since(&before);
+        println!("a look at everything: {cost}");
+        let read = cost.requests("OPEN") + cost.requests("OPENDIR");
+        if cost.requests("LOOKUP") == 0 && cost.requests("GETATTR") <= read {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    bail!("the host is asked for what is cached, again and again: {cost}")
 }
