@@ -31,6 +31,10 @@ pub struct Generator {
     last_value: u64,
 }
 
+/// An odd number, so that different values stay different when multiplied by it. Their bytes differ nearly everywhere
+/// then: a word that was read in parts, at two moments, is no word that was ever written.
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+
 /// How often each call is made, out of the sum of all.
 const WEIGHTS: &[(Call, u32)] = &[
     (Call::Create, 6),
@@ -129,16 +133,19 @@ impl Generator {
         path
     }
 
+    fn next_value(&mut self) -> u64 {
+        self.last_value += 1;
+        self.last_value
+    }
+
     fn value(&mut self, call: Call) -> u64 {
         match call {
             Call::Chmod => self.random.u64(0..0o1000),
             Call::Chown => [0, USER.into(), 1001, 1002][self.random.usize(0..4)],
             Call::Truncate => [0, 3, 8, 8, 20, 64][self.random.usize(0..6)],
             Call::Access => [4, 2, 6][self.random.usize(0..3)],
-            Call::Write | Call::Symlink | Call::SetTime | Call::SetXattr => {
-                self.last_value += 1;
-                self.last_value
-            }
+            Call::Write => self.next_value().wrapping_mul(SPREAD),
+            Call::Symlink | Call::SetTime | Call::SetXattr => self.next_value(),
             _ => 0,
         }
     }
