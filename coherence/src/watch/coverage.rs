@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
 use shm_layout::SharedU64;
@@ -15,6 +16,9 @@ use crate::hash::InodeKey;
 /// A file system's id (`f_fsid`) and device: btrfs has one of each for a subvolume.
 pub type SystemId = ([i32; 2], u64);
 pub(super) type Systems = HashMap<SystemId, Arc<FileSystem>>;
+
+/// How long a file system that was refused is left alone before it is tried again.
+const RETRY: Duration = Duration::from_millis(500);
 
 /// What the watcher's thread and those who ask share.
 #[derive(Debug)]
@@ -68,6 +72,8 @@ pub struct FileSystem {
     id: SystemId,
     /// 1: it is watched, or its inodes can be.
     watched: SharedU64,
+    /// When to try again, where it was refused for what may pass.
+    again: Mutex<Option<Instant>>,
     /// Something on it: keeps it from being unmounted for good, and is how it is watched again.
     pub(super) file: OwnedFd,
     grain: Grain,
@@ -87,10 +93,11 @@ impl FileSystem {
         shared: Arc<Shared>,
         (id, file): (SystemId, OwnedFd),
         grain: Grain,
-        watched: bool,
+        watched: &Result<(), Refusal>,
     ) -> Self {
-        let watched = SharedU64::new(watched.into());
-        Self { shared, id, watched, file, grain, inodes: Mutex::default() }
+        let again = Mutex::new(retry(watched));
+        let watched = SharedU64::new(watched.is_ok().into());
+        Self { shared, id, watched, again, file, grain, inodes: Mutex::default() }
     }
 
     /// Which one it is.
@@ -127,9 +134,42 @@ impl FileSystem {
     }
 
     /// The source has a new life; `watched` is whether it could be told of this file system.
-    pub(super) fn renew(&self, watched: bool) {
+    pub(super) fn renew(&self, watched: &Result<(), Refusal>) {
+        *self.again.lock() = retry(watched);
         // Relaxed: the release of the new life follows.
-        self.watched.store(watched.into(), Relaxed);
+        self.watched.store(watched.is_ok().into(), Relaxed);
+    }
+
+    fn is_watched(&self) -> bool {
+        // Acquire: it is seen to be watched when it is. For one of an earlier life the life has seen to that.
+        self.watched.load(Acquire) != 0 || self.try_again()
+    }
+
+    /// Tries to watch what was refused: a limit may have been raised. Mostly it is not the time for that.
+    fn try_again(&self) -> bool {
+        if !self.is_due() {
+            return false;
+        }
+        // Under this lock: meanwhile no new source is told of file systems.
+        let _systems = self.shared.systems.lock();
+        let Some(source) = self.shared.source.read().clone() else { return false };
+        if source.watch_file_system(self.file.as_fd()).is_err() {
+            return false;
+        }
+        *self.again.lock() = None;
+        // Release: the watch is there.
+        self.watched.store(1, Release);
+        tracing::info!("a file system that was served without coherent caching is watched now");
+        true
+    }
+
+    fn is_due(&self) -> bool {
+        let (mut again, now) = (self.again.lock(), Instant::now());
+        let due = again.is_some_and(|when| when <= now);
+        if due {
+            *again = Some(now + RETRY);
+        }
+        due
     }
 
     /// Makes sure that changes to `inode` are noticed, *before* it is observed. `open` is how to get at it, where it
@@ -142,8 +182,7 @@ impl FileSystem {
         open: impl FnOnce() -> std::io::Result<F>,
     ) -> Option<Coverage<'_>> {
         let life = self.shared.life();
-        // Relaxed: ordered by the life.
-        if life == 0 || self.watched.load(Relaxed) == 0 {
+        if life == 0 || !self.is_watched() {
             return None;
         }
         let inode = match self.grain {
@@ -211,6 +250,12 @@ impl FileSystem {
             }
         }
     }
+}
+
+/// When to try again.
+fn retry(watched: &Result<(), Refusal>) -> Option<Instant> {
+    let refusal = watched.as_ref().err()?;
+    refusal.may_pass().then(|| Instant::now() + RETRY)
 }
 
 /// Somebody more needs an inode's watch.

@@ -33,6 +33,13 @@ pub enum Refusal {
     Io(#[from] io::Error),
 }
 
+impl Refusal {
+    /// Whether it may be another time.
+    pub(super) const fn may_pass(&self) -> bool {
+        !matches!(self, Self::Unwatchable(_))
+    }
+}
+
 /// Tells of changes that are made on the host.
 ///
 /// The contract, which `watch/tests` holds every implementation to: a change of anything that was watched before the

@@ -178,7 +178,8 @@ impl Loop {
     /// Makes a new source. In this order: watches, then stamps. False when it is time to stop.
     fn recover(&mut self) -> bool {
         loop {
-            match self.renew() {
+            let renewed = catch_unwind(AssertUnwindSafe(|| self.renew()));
+            match renewed.unwrap_or_else(|_| Err(io::Error::other("that died, too"))) {
                 Ok(()) => {
                     self.lives += 1;
                     self.shared.begin_life(self.lives);
@@ -202,7 +203,7 @@ impl Loop {
             if let Err(refusal) = &watched {
                 self.shared.counters.refuse_system(refusal);
             }
-            system.renew(watched.is_ok());
+            system.renew(&watched);
         }
         *self.shared.source.write() = Some(source);
         Ok(())

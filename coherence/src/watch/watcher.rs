@@ -165,7 +165,7 @@ impl Watcher {
     }
 
     /// The file system that `file` lies on. The first time it is met it is watched, which takes system calls and for
-    /// fanotify the privilege; where it cannot be, this is said once in the log.
+    /// fanotify the privilege; where it cannot be, this is said once in the log, and tried again now and then.
     ///
     /// # Errors
     /// Those of `fstatfs(2)` and `fstat(2)`, and no descriptor to be had.
@@ -185,7 +185,7 @@ impl Watcher {
             self.shared.counters.refuse_system(refusal);
         }
         let grain = source.map_or(Grain::FileSystem, |s| s.grain());
-        let system = FileSystem::new(Arc::clone(&self.shared), (id, file), grain, watched.is_ok());
+        let system = FileSystem::new(Arc::clone(&self.shared), (id, file), grain, &watched);
         let system = Arc::new(system);
         systems.insert(id, Arc::clone(&system));
         Ok(system)
