@@ -30,7 +30,7 @@ enum What {
     Collisions,
     /// How soon changes on the host are noticed, and what it costs to watch for them; draws docs/images/watch-latency.svg
     Watch {
-        /// Leave out the large tree
+        /// Leave out what several daemons and a large tree cost
         #[arg(long)]
         latency_only: bool,
         /// How many files the large tree has, ten to a directory
@@ -72,6 +72,10 @@ fn watch(latency_only: bool, files: u64) -> Result<ExitCode> {
     let latency = [&example[..], &["latency", "docs/images/watch-latency.svg"]].concat();
     let ended = engine_package(&latency)?;
     if latency_only || ended != ExitCode::SUCCESS {
+        return Ok(ended);
+    }
+    let ended = engine_package(&[&example[..], &["daemons"]].concat())?;
+    if ended != ExitCode::SUCCESS {
         return Ok(ended);
     }
     engine_package(&[&example[..], &["tree", &files.to_string()]].concat())

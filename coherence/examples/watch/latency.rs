@@ -2,32 +2,43 @@
 //!
 //! The change is made by another process, which notes the time when its system call has returned; this one spins until
 //! the slot's word has moved. Both clocks are `CLOCK_MONOTONIC`. A word that moved before the call returned counts as 0.
+//! Between two changes there is a pause: the watcher's thread sleeps by then, unless the load keeps it busy.
 
 use std::fs;
 use std::io::{Read, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use coherence::watch::Mode;
 use hdrhistogram::Histogram;
-use plotters::prelude::*;
 
 use crate::Result;
 use crate::host::{LOADED, Process, loaded, now};
+use crate::picture::{Curve, draw};
 use crate::watched::Watched;
 
 const SAMPLES: usize = 10_000;
+/// The longest pause between two changes. The shortest is half of it, and all between are as likely: no rhythm is the
+/// load's.
+const PAUSE: Duration = Duration::from_micros(800);
 
 pub(crate) fn measure(picture: &Path) -> Result<()> {
     let mut curves = Vec::new();
-    println!("{:<28} {:>9} {:>9} {:>9} {:>9}", "µs", "p50", "p90", "p99", "max");
+    println!("{:<28} {:>9} {:>9} {:>9} {:>9} {:>9}", "µs", "p50", "p90", "p99", "p99.9", "max");
     for (mode, name) in [(Mode::Fanotify, "fanotify"), (Mode::Inotify, "inotify")] {
         for (busy, what) in [(false, "idle"), (true, "10,000 changes/s")] {
             let histogram = latencies(mode, busy)?;
             let title = format!("{name}, {what}");
             let at = |q| histogram.value_at_quantile(q) as f64 / 1000.0;
             let max = histogram.max() as f64 / 1000.0;
-            println!("{title:<28} {:>9.1} {:>9.1} {:>9.1} {max:>9.1}", at(0.5), at(0.9), at(0.99));
-            curves.push((title, histogram));
+            println!(
+                "{title:<28} {:>9.1} {:>9.1} {:>9.1} {:>9.1} {max:>9.1}",
+                at(0.5),
+                at(0.9),
+                at(0.99),
+                at(0.999)
+            );
+            curves.push(Curve { title, histogram });
         }
     }
     draw(picture, &curves)?;
@@ -36,7 +47,8 @@ pub(crate) fn measure(picture: &Path) -> Result<()> {
 }
 
 fn latencies(mode: Mode, busy: bool) -> Result<Histogram<u64>> {
-    let share = tempfile::tempdir_in(".")?;
+    // Nobody else changes anything there: fanotify tells of the whole file system.
+    let share = tempfile::tempdir_in("/dev/shm")?;
     let watched = Watched::new(share.path(), mode)?;
     let name = share.path().join("file");
     fs::write(&name, "")?;
@@ -53,6 +65,8 @@ fn latencies(mode: Mode, busy: bool) -> Result<Histogram<u64>> {
     let _load = busy.then(load).transpose()?;
     let mut histogram = Histogram::new(3)?;
     for i in 0..SAMPLES {
+        let pause = fastrand::u64(PAUSE.as_nanos() as u64 / 2..PAUSE.as_nanos() as u64);
+        std::thread::sleep(Duration::from_nanos(pause));
         let ((), [stamp]) = watched.engine.observe([slot]).then(|| ());
         let (orders, times) = changer.pipes()?;
         orders.write_all(&[(i % 64) as u8])?;
@@ -66,35 +80,4 @@ fn latencies(mode: Mode, busy: bool) -> Result<Histogram<u64>> {
         histogram.record(moved.saturating_sub(u64::from_ne_bytes(returned)).max(1))?;
     }
     Ok(histogram)
-}
-
-/// For each latency, the share of changes that took longer; both axes logarithmic.
-fn draw(picture: &Path, curves: &[(String, Histogram<u64>)]) -> Result<()> {
-    let root = SVGBackend::new(picture, (900, 480)).into_drawing_area();
-    root.fill(&WHITE)?;
-    let mut chart = ChartBuilder::on(&root)
-        .caption("From the system call's return to the slot's move", ("sans-serif", 18))
-        .margin(12)
-        .x_label_area_size(40)
-        .y_label_area_size(60)
-        .build_cartesian_2d((1.0..100_000.0_f64).log_scale(), (0.0001..1.0_f64).log_scale())?;
-    chart.configure_mesh().x_desc("µs").y_desc("share of changes that took longer").draw()?;
-    for (i, (title, histogram)) in curves.iter().enumerate() {
-        let colour = Palette99::pick(i).to_rgba();
-        let total = histogram.len() as f64;
-        let mut below = 0;
-        let points = histogram.iter_recorded().map(|bucket| {
-            below += bucket.count_since_last_iteration();
-            let longer = (total - below as f64) / total;
-            (bucket.value_iterated_to() as f64 / 1000.0, longer.max(0.0001))
-        });
-        let points: Vec<_> = points.collect();
-        chart
-            .draw_series(LineSeries::new(points, colour.stroke_width(2)))?
-            .label(title)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 20, y)], colour.stroke_width(2)));
-    }
-    chart.configure_series_labels().background_style(WHITE).border_style(BLACK).draw()?;
-    root.present()?;
-    Ok(())
 }

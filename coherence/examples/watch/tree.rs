@@ -10,9 +10,9 @@ use crate::Result;
 use crate::host::Process;
 use crate::watched::Watched;
 
-const FILES_OF_A_DIRECTORY: u64 = 10;
+pub(crate) const FILES_OF_A_DIRECTORY: u64 = 10;
 /// Changes for each measurement of events: fewer than an event queue holds.
-const CHANGES: u64 = 10_000;
+pub(crate) const CHANGES: u64 = 10_000;
 /// A guest that knows one directory in so many, with all that is in it, knows one percent.
 const ONE_PERCENT: u64 = 100;
 
@@ -36,7 +36,7 @@ pub(crate) fn measure(files: u64) -> Result<()> {
     Ok(())
 }
 
-fn build(tree: &Path, files: u64) -> Result<()> {
+pub(crate) fn build(tree: &Path, files: u64) -> Result<()> {
     fs::write(tree.join("files"), files.to_string())?;
     for number in 0..files / FILES_OF_A_DIRECTORY {
         fs::create_dir_all(directory(tree, number))?;
@@ -104,14 +104,14 @@ fn events(watched: &Watched, tree: &Path, what: &str, stride: u64) -> Result<()>
 }
 
 /// Nanoseconds that one change takes. Changes the mode of files, `stride` apart.
-fn touch(tree: &Path, stride: u64) -> Result<u64> {
+pub(crate) fn touch(tree: &Path, stride: u64) -> Result<u64> {
     let (stride, count) = (stride.to_string(), CHANGES.to_string());
     let words = ["touch".as_ref(), tree.as_os_str(), stride.as_ref(), count.as_ref()];
     Ok(Process::start(&words)?.line()?.parse()?)
 }
 
 /// Until nothing more comes.
-fn settle(watched: &Watched) {
+pub(crate) fn settle(watched: &Watched) {
     let mut last = None;
     while last != Some(watched.watcher.figures().events) {
         last = Some(watched.watcher.figures().events);
@@ -119,17 +119,17 @@ fn settle(watched: &Watched) {
     }
 }
 
-/// Processor time of the watcher's thread, which may not have begun yet.
-fn thread_time() -> Result<Duration> {
+/// Processor time of all watchers' threads, which may not have begun yet.
+pub(crate) fn thread_time() -> Result<Duration> {
+    let mut nanoseconds = 0;
     for task in fs::read_dir("/proc/self/task")? {
         let task = task?.path();
         if fs::read_to_string(task.join("comm"))?.trim() == "samepage-watch" {
             let text = fs::read_to_string(task.join("schedstat"))?;
-            let nanoseconds = text.split_whitespace().next().ok_or("no time")?.parse()?;
-            return Ok(Duration::from_nanos(nanoseconds));
+            nanoseconds += text.split_whitespace().next().ok_or("no time")?.parse::<u64>()?;
         }
     }
-    Ok(Duration::ZERO)
+    Ok(Duration::from_nanos(nanoseconds))
 }
 
 /// Memory in use, in KiB.

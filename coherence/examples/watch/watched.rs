@@ -12,24 +12,32 @@ use tempfile::TempDir;
 
 use crate::Result;
 
-/// Fields are dropped in this order: the watcher goes before the engine.
+/// A daemon's part. Fields are dropped in this order: the watcher goes before the engine.
 pub(crate) struct Watched {
     pub(crate) watcher: Watcher,
     pub(crate) system: Arc<FileSystem>,
     pub(crate) engine: Arc<Engine>,
     pub(crate) view: View,
-    _table: TempDir,
+    table: Arc<TempDir>,
 }
 
 impl Watched {
     pub(crate) fn new(share: &Path, mode: Mode) -> Result<Self> {
-        let table = tempfile::tempdir_in("/dev/shm")?;
+        Self::on(Arc::new(tempfile::tempdir_in("/dev/shm")?), share, mode)
+    }
+
+    /// Another daemon on the same table.
+    pub(crate) fn another(&self, share: &Path, mode: Mode) -> Result<Self> {
+        Self::on(Arc::clone(&self.table), share, mode)
+    }
+
+    fn on(table: Arc<TempDir>, share: &Path, mode: Mode) -> Result<Self> {
         let path = table.path().join("table");
         let engine = Engine::attach(Options::new(&path))?;
         let view = View::open(&path)?;
         let watcher = Watcher::start(&engine, mode, &[share.to_owned()])?;
         let system = watcher.file_system(File::open(share)?.as_fd())?;
-        Ok(Self { watcher, system, engine, view, _table: table })
+        Ok(Self { watcher, system, engine, view, table })
     }
 
     /// As when a guest is told of a file.
