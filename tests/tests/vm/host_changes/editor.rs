@@ -32,6 +32,8 @@ pub(super) struct Editor {
     /// Whether the directory outside is mounted in the share.
     shown: bool,
     saves: u64,
+    /// A file that is about to be saved once more.
+    again: Option<(usize, String)>,
 }
 
 impl Editor {
@@ -41,6 +43,7 @@ impl Editor {
         let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
         mount(None::<&str>, "/", None::<&str>, private, None::<&str>)?;
         let scratch = Scratch::new_in(&paths::rig().join("shares"))?;
+        share_mounts_below(scratch.path())?;
         let (share, outside) = (scratch.path().join("share"), scratch.path().join("outside"));
         for directory in [&share, &share.join("shown"), &outside] {
             fs::create_dir(directory)?;
@@ -57,6 +60,7 @@ impl Editor {
             random: fastrand::Rng::with_seed(seed),
             shown: false,
             saves: 0,
+            again: None,
             scratch,
         })
     }
@@ -74,10 +78,21 @@ impl Editor {
         while self.attempt().is_err() {}
     }
 
+    /// Whether the next change must come at once: a file is being saved over and over.
+    pub(super) fn hurries(&self) -> bool {
+        self.again.is_some()
+    }
+
     fn attempt(&mut self) -> io::Result<()> {
+        if let Some(place) = self.again.take() {
+            return self.save(place);
+        }
         match self.random.u32(0..100) {
             0..60 => self.operate(),
-            60..72 => self.save(),
+            60..72 => {
+                let place = self.random_place();
+                self.save(place)
+            }
             72..78 => self.move_out(),
             78..84 => self.move_in(),
             84..88 => self.link_out(),
@@ -103,13 +118,14 @@ impl Editor {
         }
     }
 
-    /// As editors do: a new file takes the name.
-    fn save(&mut self) -> io::Result<()> {
+    /// As editors do: a new file takes the name. Mostly more than once.
+    fn save(&mut self, (to, name): (usize, String)) -> io::Result<()> {
         self.saves += 1;
         let new = self.scratch.path().join("outside/new");
         fs::write(&new, (self.saves << 40).to_le_bytes())?;
-        let (to, name) = self.random_place();
-        Ok(renameat(&self.outside, "new", &self.directories[to], name)?)
+        renameat(&self.outside, "new", &self.directories[to], &name)?;
+        self.again = (self.random.u32(0..3) > 0).then_some((to, name));
+        Ok(())
     }
 
     fn move_out(&mut self) -> io::Result<()> {
@@ -189,7 +205,15 @@ impl Drop for Editor {
         if self.shown {
             let _ = self.show_or_hide();
         }
+        // Or its directory could not be removed.
+        let _ = umount2(self.scratch.path(), MntFlags::MNT_DETACH);
     }
+}
+
+/// What is mounted in there is mounted in the daemons' sandboxes, too, as on a host whose mounts are shared.
+fn share_mounts_below(path: &Path) -> Result<()> {
+    mount(Some(path), path, None::<&str>, MsFlags::MS_BIND, None::<&str>)?;
+    Ok(mount(None::<&str>, path, None::<&str>, MsFlags::MS_SHARED, None::<&str>)?)
 }
 
 fn directory(path: &Path) -> io::Result<File> {

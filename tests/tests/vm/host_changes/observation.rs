@@ -11,7 +11,6 @@ use samepage_tests::framework::guest::Running;
 use samepage_tests::framework::lab::MOUNT_POINT;
 use samepage_tests::framework::{Command, Guest, Lab, cargo};
 
-use super::KERNEL;
 use super::editor::Editor;
 
 const GUESTS: usize = 2;
@@ -30,6 +29,8 @@ const PATIENCE: Duration = Duration::from_mins(1);
 pub(super) struct Plan {
     /// How the daemons learn of changes.
     pub(super) watch: &'static str,
+    /// The guests' kernel.
+    pub(super) kernel: &'static str,
     /// How many changes the host makes.
     pub(super) changes: usize,
     /// Where the random numbers begin.
@@ -41,13 +42,11 @@ impl Plan {
         let mut editor = Editor::new(self.seed)?;
         let logs = GUESTS * THREADS as usize;
         let lab = Lab::builder()
-            .kernel(KERNEL)
+            .kernel(self.kernel)
             .guests(GUESTS)
             .coherent()
             .daemon(Program::Samepaged)
-            // What the host mounts later is seen in a sandbox only where the host's mounts are shared, which is not so
-            // on every machine that tests run on.
-            .daemon_args(["--xattr", "--watch", self.watch, "--sandbox", "none"])
+            .daemon_args(["--xattr", "--watch", self.watch])
             .share(editor.share())
             .shared_memory(Shared::bytes(logs, ROOM).next_power_of_two() as u64)
             .program(cargo::recorder()?, "/bin/samepage-recorder")
@@ -64,7 +63,7 @@ impl Plan {
         let changes = changes?;
         for (number, guest) in lab.guests().iter().enumerate() {
             let lag = check(&changes, &shared, number)?;
-            println!("{}, guest {number}: {lag:?}", self.watch);
+            println!("{}, {}, guest {number}: {lag:?}", self.watch, self.kernel);
             ensure!(lag.looks > self.changes, "so few looks prove nothing");
             everything_is_cached(guest)?;
         }
@@ -102,7 +101,9 @@ fn change_all(lab: &Lab, shared: &Shared, editor: &mut Editor, count: usize) -> 
     let mut paused = Duration::ZERO;
     let mut random = fastrand::Rng::with_seed(count as u64);
     for number in 0..count {
-        wait_for_looks(shared, random.u64(0..LOOKS_BETWEEN))?;
+        if !editor.hurries() {
+            wait_for_looks(shared, random.u64(0..LOOKS_BETWEEN))?;
+        }
         let invoked = shared.tick();
         editor.change();
         let returned = shared.tick();
@@ -111,7 +112,7 @@ fn change_all(lab: &Lab, shared: &Shared, editor: &mut Editor, count: usize) -> 
             let pause = Instant::now();
             let expected = describe(&editor.share());
             for (number, guest) in lab.guests().iter().enumerate() {
-                wait_for(guest, &expected)?;
+                wait_for(guest, &expected).with_context(|| format!("guest {number}"))?;
                 changes.delivered(number, shared.tick());
             }
             paused += pause.elapsed();
@@ -138,7 +139,9 @@ fn wait_for(guest: &Guest, expected: &str) -> Result<()> {
         if seen == expected {
             return Ok(());
         }
-        ensure!(Instant::now() < far, "{}", difference(expected, &seen));
+        if Instant::now() > far {
+            bail!("{}\n{}", difference(expected, &seen), whose_fault(guest, expected)?);
+        }
     }
 }
 
@@ -154,6 +157,16 @@ fn difference(expected: &str, seen: &str) -> String {
         .map(|(host, guest)| format!("host   {host}\nguest  {guest}"))
         .collect();
     format!("the guest does not come to see what the host sees:\n{}", lines.join("\n"))
+}
+
+/// Whether it is the guest's cache that differs, or what it is told.
+fn whose_fault(guest: &Guest, expected: &str) -> Result<String> {
+    let before = guest.counters()?;
+    tree(guest)?;
+    let cost = guest.counters()?.since(&before);
+    guest.sh("echo 3 > /proc/sys/vm/drop_caches")?;
+    let fresh = if tree(guest)? == expected { "right" } else { "wrong" };
+    Ok(format!("a look at everything costs {cost}; with empty caches it is {fresh}"))
 }
 
 fn check(changes: &Changes, shared: &Shared, guest: usize) -> Result<Lag> {
