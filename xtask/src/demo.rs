@@ -180,15 +180,17 @@ fn edit_on_the_host(lab: &Lab) -> Result<()> {
     let text = fs::read_to_string(&name).with_context(|| format!("no {}", name.display()))?;
     ensure!(text == "two\n", "the host reads {text:?}");
     println!("  The host reads it too\n    host$ cat {}\n        two   ✓", name.display());
+    let look = "stat -c '%s bytes' /mnt/done; cat /mnt/done";
     for guest in [&lab[0], &lab[1]] {
-        guest.sh("cat /mnt/done; cat /mnt/done")?.ok()?;
+        guest.sh(&format!("{look}; {look}"))?.ok()?;
     }
-    fs::write(&name, "six\n")?;
-    println!("  and edits it\n    host$ echo six > {}", name.display());
+    fs::write(&name, "twelve\n")?;
+    println!("  and edits it\n    host$ echo twelve > {}", name.display());
     for (letter, guest) in [("A", &lab[0]), ("B", &lab[1])] {
-        let text = guest.sh("cat /mnt/done")?.ok()?.text();
-        ensure!(text == "six\n", "{letter} reads {text:?} after the host's edit");
-        println!("    {letter}$ cat /mnt/done\n        six   ✓");
+        let text = guest.sh(look)?.ok()?.text();
+        ensure!(text == "7 bytes\ntwelve\n", "{letter} sees {text:?} after the host's edit");
+        println!("    {letter}$ {look}");
+        text.lines().for_each(|line| println!("        {line}   ✓"));
     }
     Ok(())
 }
