@@ -120,52 +120,75 @@ fn build_tree(series: &str, release: &str) -> Result<PathBuf> {
     })
 }
 
+/// `fs/fuse` of the kernel's source, unpacked: that takes longer than building what is in it.
+fn fuse_source(tree: &Path, series: &str, release: &str) -> Result<PathBuf> {
+    store::ensure(&format!("fuse-source-{release}"), |directory| {
+        let place = Scratch::new_in(&tree.join("build"))?;
+        let archive = format!("/usr/src/linux-source-{series}.tar.xz");
+        let mut tar = in_tree(tree, Path::new("/bin/tar"));
+        tar.arg("-xf").arg(&archive).arg("-C").arg(inside(tree, place.path())?);
+        tar.args(["--strip-components=1", "--wildcards", "*/fs/fuse"]);
+        run(&mut tar, &format!("{archive} could not be unpacked"))?;
+        copy([place.path().join("fs")], directory)?;
+        Ok(Record::of(&archive, [("fs/fuse", release)]))
+    })
+}
+
 /// Run guest/build.sh with the tree as its root, so that the kernel's own compiler and libraries
 /// are used, and put the module into `output`.
 fn build_in(tree: &Path, series: &str, release: &str, faults: bool, output: &Path) -> Result<()> {
+    let source = fuse_source(tree, series, release)?;
+    let place = Scratch::new_in(&tree.join("build"))?;
+    copy(SOURCES.iter().map(|source| paths::workspace().join(source)), place.path())?;
+    copy([source.join("fs")], place.path())?;
+    let here = inside(tree, place.path())?;
+    let mut build = in_tree(tree, Path::new("/bin/sh"));
+    build.arg(here.join("build.sh")).arg("--output").arg(here.join("out"));
+    build.arg("--source").arg(&here);
+    build.arg("--headers").arg(format!("/usr/src/linux-headers-{release}"));
+    if faults {
+        build.arg("--faults");
+    }
+    run(build.arg(release), &format!("samepage.ko for {release} could not be built"))?;
+    fs::copy(place.path().join("out/samepage.ko"), output.join("samepage.ko"))?;
+    Ok(())
+}
+
+/// A program that has the tree as its root.
+fn in_tree(tree: &Path, program: &Path) -> Command {
     // objtool of 7.x looks into /proc.
     const ENTER: &str =
         r#"mount --rbind /dev "$1/dev" && mount --rbind /proc "$1/proc" && exec chroot "$@""#;
-    let place = Scratch::new_in(&tree.join("build"))?;
-    copy_sources(place.path())?;
-    let inside = Path::new("/").join(place.path().strip_prefix(tree)?);
     let mut command = Command::new("unshare");
     command.arg("--mount");
     let is_root = fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0);
     if !is_root {
         command.args(["--user", "--map-root-user"]);
     }
-    command.args(["sh", "-c", ENTER, "sh"]).arg(tree).arg("/bin/sh").arg(inside.join("build.sh"));
-    command.arg("--output").arg(inside.join("out"));
-    command.arg("--source").arg(format!("/usr/src/linux-source-{series}.tar.xz"));
-    command.arg("--headers").arg(format!("/usr/src/linux-headers-{release}"));
-    if faults {
-        command.arg("--faults");
-    }
-    let ended = command
-        .arg(release)
-        .env_clear()
-        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-        .stdin(Stdio::null())
-        .output()
-        .context("cannot run unshare (util-linux)")?;
+    command.args(["sh", "-c", ENTER, "sh"]).arg(tree).arg(program);
+    command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").stdin(Stdio::null());
+    command
+}
+
+/// What a path of this machine is called where the tree is the root.
+fn inside(tree: &Path, path: &Path) -> Result<PathBuf> {
+    Ok(Path::new("/").join(path.strip_prefix(tree)?))
+}
+
+fn run(command: &mut Command, failed: &str) -> Result<()> {
+    let ended = command.output().context("cannot run unshare (util-linux)")?;
     ensure!(
         ended.status.success(),
-        "samepage.ko for {release} could not be built:\n{}{}",
+        "{failed}:\n{}{}",
         String::from_utf8_lossy(&ended.stdout),
         String::from_utf8_lossy(&ended.stderr)
     );
-    fs::copy(place.path().join("out/samepage.ko"), output.join("samepage.ko"))?;
     Ok(())
 }
 
-fn copy_sources(place: &Path) -> Result<()> {
-    let status = Command::new("cp")
-        .arg("-r")
-        .args(SOURCES.iter().map(|source| paths::workspace().join(source)))
-        .arg(place)
-        .status()?;
-    ensure!(status.success(), "cannot copy guest/ into {}", place.display());
+fn copy(what: impl IntoIterator<Item = PathBuf>, place: &Path) -> Result<()> {
+    let status = Command::new("cp").arg("-r").args(what).arg(place).status()?;
+    ensure!(status.success(), "cannot copy into {}", place.display());
     Ok(())
 }
 
