@@ -23,11 +23,30 @@ impl Role {
     }
 }
 
+/// What the operations are about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mix {
+    /// Names, attributes and contents.
+    Everything,
+    /// Contents, and with them sizes, of one file in each directory.
+    Contents,
+}
+
+impl Mix {
+    fn weights(self) -> &'static [(Call, u32)] {
+        match self {
+            Self::Everything => WEIGHTS,
+            Self::Contents => CONTENTS,
+        }
+    }
+}
+
 /// An endless source of operations.
 #[derive(Debug)]
 pub struct Generator {
     random: fastrand::Rng,
     role: Role,
+    mix: Mix,
     last_value: u64,
 }
 
@@ -61,6 +80,17 @@ const WEIGHTS: &[(Call, u32)] = &[
     (Call::List, 5),
 ];
 
+/// As [`WEIGHTS`], where contents are all that matters.
+const CONTENTS: &[(Call, u32)] = &[
+    (Call::Create, 4),
+    (Call::CreateOrTruncate, 8),
+    (Call::Unlink, 2),
+    (Call::Truncate, 12),
+    (Call::Write, 16),
+    (Call::Stat, 8),
+    (Call::Read, 50),
+];
+
 /// Calls of a stock guest whose effect does not hang on what it believes a name to be, or whose
 /// outcome says which file it was.
 const FOR_STOCK: &[Call] = &[
@@ -81,10 +111,10 @@ impl Generator {
     /// Operations for the thread with this log. Values that must be unlike any other hold its
     /// number.
     #[must_use]
-    pub fn new(seed: u64, log: u32, role: Role) -> Self {
+    pub fn new(seed: u64, log: u32, role: Role, mix: Mix) -> Self {
         let random =
             fastrand::Rng::with_seed(seed.wrapping_mul(0x9e37_79b9).wrapping_add(log.into()));
-        Self { random, role, last_value: (u64::from(log) + 1) << 20 }
+        Self { random, role, mix, last_value: (u64::from(log) + 1) << 20 }
     }
 
     /// The next one.
@@ -101,9 +131,10 @@ impl Generator {
 
     fn call(&mut self) -> Call {
         loop {
-            let sum = WEIGHTS.iter().map(|(_, weight)| weight).sum();
+            let weights = self.mix.weights();
+            let sum = weights.iter().map(|(_, weight)| weight).sum();
             let mut left = self.random.u32(0..sum);
-            let chosen = WEIGHTS.iter().find(|(_, weight)| {
+            let chosen = weights.iter().find(|(_, weight)| {
                 let here = left < *weight;
                 left = left.saturating_sub(*weight);
                 here
@@ -116,7 +147,8 @@ impl Generator {
     }
 
     fn name(&mut self) -> Path {
-        let (directory, name) = (self.random.u8(0..DIRECTORIES), self.random.u8(0..NAMES));
+        let names = if self.mix == Mix::Contents { 1 } else { NAMES };
+        let (directory, name) = (self.random.u8(0..DIRECTORIES), self.random.u8(0..names));
         Path { directory, name, leaf: None }
     }
 
@@ -126,6 +158,7 @@ impl Generator {
         let mut path = self.name();
         let one_name = call.has_second_path()
             || matches!(call, Call::Mkdir | Call::Rmdir | Call::Access | Call::List)
+            || self.mix == Mix::Contents
             || self.role != Role::Coherent;
         if !one_name && self.random.u8(0..4) == 0 {
             path.leaf = Some(self.random.u8(0..NAMES));

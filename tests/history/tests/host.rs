@@ -6,7 +6,7 @@ use std::thread;
 
 use rustix::io::Errno;
 use samepage_history::execute::{self, Place};
-use samepage_history::generate::{Generator, Role};
+use samepage_history::generate::{Generator, Mix, Role};
 use samepage_history::{Call, Entry, Outcome, Shared, check};
 
 const THREADS: u32 = 4;
@@ -28,7 +28,7 @@ fn record(directory: &Path, seed: u64, operations: usize) -> Vec<Entry> {
             let (shared, root) = (&shared, &root);
             scope.spawn(move || {
                 let place = Place::open(root, false).unwrap();
-                let mut generator = Generator::new(seed, log, Role::Coherent);
+                let mut generator = Generator::new(seed, log, Role::Coherent, Mix::Everything);
                 let mut writer = shared.writer(log);
                 loop {
                     let operation = generator.operation();

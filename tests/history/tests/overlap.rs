@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 use samepage_history::execute::{self, Place};
-use samepage_history::generate::{Generator, Role};
+use samepage_history::generate::{Generator, Mix, Role};
 use samepage_history::{Entry, Outcome, check};
 
 /// Time between two operations.
@@ -13,7 +13,7 @@ fn run(seed: u64, operations: u64) -> Vec<Entry> {
     let directory = tempfile::tempdir().unwrap();
     execute::prepare(directory.path()).unwrap();
     let place = Place::open(directory.path(), false).unwrap();
-    let mut generator = Generator::new(seed, 0, Role::Coherent);
+    let mut generator = Generator::new(seed, 0, Role::Coherent, Mix::Everything);
     let entries = (1..=operations).map(|number| {
         let operation = generator.operation();
         let outcome = Some(place.execute(&operation));

@@ -1,7 +1,8 @@
 //! Runs random operations in a guest and writes them down in the memory that all guests share.
 //!
-//! `samepage-recorder ROOT SEED FIRST-LOG THREADS coherent|stock|looker`: each thread has a log of
-//! its own, beginning with the first. It works until its log is full or everybody is told to stop.
+//! `samepage-recorder ROOT SEED FIRST-LOG THREADS coherent|stock|looker [contents]`: each thread has
+//! a log of its own, beginning with the first. It works until its log is full or everybody is told
+//! to stop. With `contents` little but the contents of files is changed and looked at.
 //!
 //! `samepage-recorder tree ROOT`: prints everything that can be seen below a directory.
 
@@ -13,7 +14,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use samepage_history::execute::Place;
-use samepage_history::generate::{Generator, Role};
+use samepage_history::generate::{Generator, Mix, Role};
 use samepage_history::{Shared, tree};
 
 fn main() -> ExitCode {
@@ -33,9 +34,12 @@ fn run(words: &[String]) -> Result<()> {
         print!("{}", tree::describe(Path::new(root)));
         return Ok(());
     }
-    let [root, seed, first, threads, role] = words else {
-        bail!("usage: samepage-recorder ROOT SEED FIRST-LOG THREADS coherent|stock|looker")
+    let [root, seed, first, threads, role, mix @ ..] = words else {
+        bail!(
+            "usage: samepage-recorder ROOT SEED FIRST-LOG THREADS coherent|stock|looker [contents]"
+        )
     };
+    let mix = if mix.is_empty() { Mix::Everything } else { Mix::Contents };
     let role = match role.as_str() {
         "stock" => Role::Stock,
         "looker" => Role::Looker,
@@ -51,7 +55,7 @@ fn run(words: &[String]) -> Result<()> {
     thread::scope(|scope| {
         for log in first..first + threads {
             let (shared, place) = (&shared, &place);
-            let generator = Generator::new(seed, log, role);
+            let generator = Generator::new(seed, log, role, mix);
             let pause = (role == Role::Looker).then_some(BETWEEN_LOOKS);
             scope.spawn(move || record(shared, place, generator, (log, pause)));
         }

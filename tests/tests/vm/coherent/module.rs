@@ -46,6 +46,18 @@ fn a_hundred_lives_leave_nothing_behind() -> Result<()> {
     lives("6.12", 100)
 }
 
+#[test]
+#[ignore = "long"]
+fn a_hundred_lives_on_6_1() -> Result<()> {
+    lives("6.1", 100)
+}
+
+#[test]
+#[ignore = "long"]
+fn a_hundred_lives_on_7_2() -> Result<()> {
+    lives("7.2", 100)
+}
+
 fn lives(kernel: &str, count: u32) -> Result<()> {
     // Caches of the same size are one otherwise, and its name stays.
     let lab = with_driver(kernel)?.kernel_args(["slab_nomerge"]).boot()?;

@@ -5,10 +5,15 @@ mod recording;
 
 use anyhow::{Result, bail};
 use samepage_tests::framework::Lab;
+use samepage_tests::framework::artifact::kernel;
 use samepage_tests::framework::daemon::Program;
 use samepage_tests::framework::lab::Builder;
 
+use samepage_history::generate::Mix;
+
 use recording::Plan;
+
+const EVERYTHING: Mix = Mix::Everything;
 
 /// Guests whose caches hold nothing are right by themselves: a test of the test.
 ///
@@ -18,7 +23,8 @@ use recording::Plan;
 fn guests_without_caches_are_linearizable() -> Result<()> {
     let mut result = Ok(());
     for seed in 1..=3 {
-        let plan = Plan { coherent: 2, stock: 1, operations: 3000, kills: 1, seed };
+        let plan =
+            Plan { coherent: 2, stock: 1, operations: 3000, kills: 1, seed, mix: EVERYTHING };
         result = plan.verify(&plan.record(Lab::builder().cache("never"))?);
         match &result {
             Ok(()) => break,
@@ -31,7 +37,7 @@ fn guests_without_caches_are_linearizable() -> Result<()> {
 /// And those that trust their caches for a while are not, which the same test must find.
 #[test]
 fn guests_with_timeouts_are_found_out() -> Result<()> {
-    let plan = Plan { coherent: 2, stock: 0, operations: 3000, kills: 0, seed: 2 };
+    let plan = Plan { coherent: 2, stock: 0, operations: 3000, kills: 0, seed: 2, mix: EVERYTHING };
     found_out(&plan, Lab::builder().cache("auto"))
 }
 
@@ -47,66 +53,90 @@ fn sees_nothing_stale(plan: &Plan) -> Result<()> {
 
 #[test]
 fn two_coherent_guests_see_nothing_stale() -> Result<()> {
-    sees_nothing_stale(&Plan { coherent: 2, stock: 1, operations: 6000, kills: 1, seed: 12 })
+    sees_nothing_stale(&Plan {
+        coherent: 2,
+        stock: 1,
+        operations: 6000,
+        kills: 1,
+        seed: 12,
+        mix: EVERYTHING,
+    })
 }
 
 #[test]
 fn three_coherent_guests_see_nothing_stale() -> Result<()> {
-    sees_nothing_stale(&Plan { coherent: 3, stock: 1, operations: 7000, kills: 1, seed: 13 })
+    sees_nothing_stale(&Plan {
+        coherent: 3,
+        stock: 1,
+        operations: 7000,
+        kills: 1,
+        seed: 13,
+        mix: EVERYTHING,
+    })
 }
 
-#[test]
-#[ignore = "long"]
-fn four_coherent_guests_see_nothing_stale() -> Result<()> {
-    sees_nothing_stale(&Plan { coherent: 4, stock: 1, operations: 7000, kills: 1, seed: 14 })
+/// With guests that die and come back.
+const LONG: Plan =
+    Plan { coherent: 3, stock: 1, operations: 200_000, kills: 3, seed: 20, mix: EVERYTHING };
+
+/// Where a file is read while others cut and extend it.
+const CONTENTS: Plan =
+    Plan { coherent: 2, stock: 1, operations: 20_000, kills: 0, seed: 40, mix: Mix::Contents };
+
+macro_rules! long_histories {
+    ($($name:ident: $plan:expr, $kernel:literal;)+) => {
+        $(
+            #[test]
+            #[ignore = "long"]
+            fn $name() -> Result<()> {
+                let plan: Plan = $plan;
+                plan.verify(&plan.record(coherent().kernel($kernel))?)
+            }
+        )+
+    };
 }
 
-#[test]
-#[ignore = "long"]
-fn three_coherent_guests_see_nothing_stale_on_6_1() -> Result<()> {
-    let plan = Plan { coherent: 3, stock: 1, operations: 7000, kills: 1, seed: 15 };
-    plan.verify(&plan.record(coherent().kernel("6.1"))?)
+long_histories! {
+    two_coherent_guests_for_long_on_6_1: Plan { coherent: 2, ..LONG }, "6.1";
+    two_coherent_guests_for_long_on_6_12: Plan { coherent: 2, ..LONG }, "6.12";
+    two_coherent_guests_for_long_on_7_2: Plan { coherent: 2, ..LONG }, "7.2";
+    three_coherent_guests_for_long_on_6_1: LONG, "6.1";
+    three_coherent_guests_for_long_on_6_12: LONG, "6.12";
+    three_coherent_guests_for_long_on_7_2: LONG, "7.2";
+    four_coherent_guests_for_long_on_6_1: Plan { coherent: 4, ..LONG }, "6.1";
+    four_coherent_guests_for_long_on_6_12: Plan { coherent: 4, ..LONG }, "6.12";
+    four_coherent_guests_for_long_on_7_2: Plan { coherent: 4, ..LONG }, "7.2";
+    contents_are_of_one_moment_on_6_1: CONTENTS, "6.1";
+    contents_are_of_one_moment_on_6_12: CONTENTS, "6.12";
+    contents_are_of_one_moment_on_7_2: CONTENTS, "7.2";
 }
 
-#[test]
-#[ignore = "long"]
-fn three_coherent_guests_see_nothing_stale_on_7_2() -> Result<()> {
-    let plan = Plan { coherent: 3, stock: 1, operations: 7000, kills: 1, seed: 16 };
-    plan.verify(&plan.record(coherent().kernel("7.2"))?)
-}
-
-#[test]
-#[ignore = "long"]
-fn two_coherent_guests_see_nothing_stale_for_long() -> Result<()> {
-    sees_nothing_stale(&Plan { coherent: 2, stock: 1, operations: 60_000, kills: 6, seed: 22 })
-}
-
-#[test]
-#[ignore = "long"]
-fn three_coherent_guests_see_nothing_stale_for_long() -> Result<()> {
-    sees_nothing_stale(&Plan { coherent: 3, stock: 1, operations: 70_000, kills: 6, seed: 23 })
-}
-
-#[test]
-#[ignore = "long"]
-fn four_coherent_guests_see_nothing_stale_for_long() -> Result<()> {
-    sees_nothing_stale(&Plan { coherent: 4, stock: 1, operations: 70_000, kills: 6, seed: 24 })
-}
-
-/// By hand, with other numbers: `SAMEPAGE_HISTORY="coherent stock operations kills seed"`.
+/// By hand, with other numbers: `SAMEPAGE_HISTORY="coherent stock operations kills seed [kernel [contents]]"`, and with
+/// the daemon that `SAMEPAGE_DAEMON` names.
 #[test]
 #[ignore = "by hand"]
 fn as_the_environment_says() -> Result<()> {
     let Ok(text) = std::env::var("SAMEPAGE_HISTORY") else { return Ok(()) };
-    let numbers = text.split_whitespace().map(str::parse).collect::<Result<Vec<usize>, _>>()?;
-    let [coherent, stock, operations, kills, seed] = numbers[..] else {
-        bail!("SAMEPAGE_HISTORY is five numbers")
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let Some((numbers, rest)) = words.split_at_checked(5) else {
+        bail!("SAMEPAGE_HISTORY is five numbers, and a kernel if it shall be another")
     };
-    sees_nothing_stale(&Plan { coherent, stock, operations, kills, seed: seed as u64 })
+    let numbers = numbers.iter().map(|word| word.parse()).collect::<Result<Vec<usize>, _>>()?;
+    let plan = Plan {
+        coherent: numbers[0],
+        stock: numbers[1],
+        operations: numbers[2],
+        kills: numbers[3],
+        seed: numbers[4] as u64,
+        mix: if rest.get(1) == Some(&"contents") { Mix::Contents } else { EVERYTHING },
+    };
+    let kernel = rest.first().copied().unwrap_or(kernel::DEFAULT);
+    plan.verify(&plan.record(Lab::builder().coherent().kernel(kernel))?)
 }
 
 /// The same test must notice when one rule is broken.
-const BROKEN: Plan = Plan { coherent: 2, stock: 0, operations: 7000, kills: 0, seed: 31 };
+const BROKEN: Plan =
+    Plan { coherent: 2, stock: 0, operations: 7000, kills: 0, seed: 31, mix: EVERYTHING };
 
 #[test]
 #[ignore = "long"]

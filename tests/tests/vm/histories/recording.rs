@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use rustix::io::Errno;
+use samepage_history::generate::Mix;
 use samepage_history::{Call, Entry, Shared, check, execute};
 use samepage_tests::framework::cleanup::Scratch;
 use samepage_tests::framework::guest::Running;
@@ -32,6 +33,8 @@ pub(super) struct Plan {
     pub(super) kills: usize,
     /// Where the random operations begin.
     pub(super) seed: u64,
+    /// What they are about.
+    pub(super) mix: Mix,
 }
 
 /// A log's number and its writer's end.
@@ -126,7 +129,8 @@ impl Recording<'_> {
             .arg(self.plan.seed.to_string())
             .arg(first.to_string())
             .arg(THREADS.to_string())
-            .arg(if trusted { "coherent" } else { "stock" });
+            .arg(if trusted { "coherent" } else { "stock" })
+            .args((self.plan.mix == Mix::Contents).then_some("contents"));
         Ok((self.lab[guest].start(command)?, first))
     }
 

@@ -12,7 +12,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 use rustix::fs::{AtFlags, linkat, renameat};
 use samepage_history::execute::{self, Place};
-use samepage_history::generate::{Generator, Role};
+use samepage_history::generate::{Generator, Mix, Role};
 use samepage_history::lag::World;
 use samepage_history::op::{Call, DIRECTORIES, NAMES, name};
 use samepage_tests::framework::cleanup::Scratch;
@@ -56,7 +56,7 @@ impl Editor {
             directories: directories.collect::<io::Result<_>>()?,
             outside: directory(&outside)?,
             parents: vec![None; DIRECTORIES.into()],
-            generator: Generator::new(seed, 0, Role::Coherent),
+            generator: Generator::new(seed, 0, Role::Coherent, Mix::Everything),
             random: fastrand::Rng::with_seed(seed),
             shown: false,
             saves: 0,
