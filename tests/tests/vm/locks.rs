@@ -203,3 +203,43 @@ fn a_guest_that_is_killed_leaves_no_locks() -> Result<()> {
     }
     lab.power_off()
 }
+
+/// A stock guest's kernel never says that somebody does not want to wait any more; the driver does.
+fn a_signal_ends_a_wait(kernel: &str) -> Result<()> {
+    let builder = Lab::builder().guests(1).kernel(kernel).coherent();
+    let lab = builder.program(cargo::locker()?, LOCKER).boot()?;
+    std::fs::write(lab.host("f"), "")?;
+    let path = lab.host("f");
+    for how in ["posix", "ofd", "flock"] {
+        let holder = Locker::start(&lab[0], &format!("{how} /mnt/f write:0:0 hold"))?;
+        holder.says("write:0:0 ok")?;
+        let before = waits(&lab[0])?;
+        let waiter = Locker::start(&lab[0], &format!("{how} /mnt/f wait-write:0:0"))?;
+        until(|| Ok(waits(&lab[0])? > before))?;
+        waiter.0.signal(SIGKILL)?;
+        waiter.0.wait(Instant::now() + LIMIT).context(how)?;
+        // Who was killed does not get the lock when it is free.
+        holder.0.signal(SIGKILL)?;
+        holder.0.wait(Instant::now() + LIMIT)?;
+        let path = path.to_str().context("a path that is text")?;
+        until(|| Ok(host_steps(&[how, path, "write:0:0"])? == "write:0:0 ok\n"))?;
+    }
+    lab.power_off()
+}
+
+#[test]
+fn a_signal_ends_a_wait_on_6_12() -> Result<()> {
+    a_signal_ends_a_wait("6.12")
+}
+
+#[test]
+#[ignore = "long"]
+fn a_signal_ends_a_wait_on_6_1() -> Result<()> {
+    a_signal_ends_a_wait("6.1")
+}
+
+#[test]
+#[ignore = "long"]
+fn a_signal_ends_a_wait_on_7_2() -> Result<()> {
+    a_signal_ends_a_wait("7.2")
+}
