@@ -1,12 +1,12 @@
 //! Looking twice: rates come from what changed in between.
 
-use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use coherence::inspect::{Inspection, inspect};
 
+use crate::counters::Counters;
 use crate::report::Report;
 
 /// Looks at a table again and again.
@@ -14,23 +14,6 @@ pub(crate) struct Looker {
     path: PathBuf,
     before: Counters,
     at: Instant,
-}
-
-/// What only grows.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counters {
-    /// All slots' generations.
-    pub(crate) generations: u64,
-    /// Changes of each daemon, by row and when it joined: a row may become another's.
-    pub(crate) changes: HashMap<(usize, u64), u64>,
-}
-
-impl Counters {
-    pub(crate) fn of(seen: &Inspection) -> Self {
-        let daemons = seen.host.as_ref().map_or(&[][..], |host| &host.daemons);
-        let changes = daemons.iter().map(|d| ((d.row, d.since), d.changes));
-        Self { generations: seen.generations, changes: changes.collect() }
-    }
 }
 
 impl Looker {

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod counters;
 mod look;
 mod report;
 mod text;

@@ -3,7 +3,7 @@
 use coherence::inspect::{Daemon, Inspection};
 use serde::Serialize;
 
-use crate::look::Counters;
+use crate::counters::Counters;
 
 /// One look at a table. Rates are none when there was no time between two looks.
 #[derive(Debug, Serialize)]

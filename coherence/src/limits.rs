@@ -1,9 +1,14 @@
 //! Everything has a limit, and the limits fit together.
 
+use std::time::Duration;
+
 use shm_layout::BUSY_STUCK;
 
 /// Daemons that may share one table.
 pub const MAX_DAEMONS: usize = 1000;
+
+/// How long a daemon waits for another one that is joining the same table.
+pub const START_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Workers of one daemon: threads that may have a change in progress at the same time. One of them is the daemon's
 /// own (reaper and sweeps), so 63 serve requests: as many as virtio-fs has request queues here.

@@ -20,13 +20,11 @@ use crate::hash::Placement;
 use crate::holds::Holds;
 use crate::host::{HostFile, HostFileError, RowField, host_path};
 use crate::ledger::{Entry, Line, State};
-use crate::limits::{MAX_DAEMONS, MAX_HOLDS, MAX_LINGERING};
+use crate::limits::{MAX_DAEMONS, MAX_HOLDS, MAX_LINGERING, START_PATIENCE};
 use crate::proc::{HostProcess, Proc};
 use crate::sys::{self, LockKind};
 use crate::table::{DEFAULT_WORDS, NewTable, Table, TableError};
 
-/// How long a daemon waits for another one that is joining the same table.
-pub(super) const START_PATIENCE: Duration = Duration::from_secs(10);
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// The byte of the host-only file whose lock lets one daemon join at a time, and the byte of the table whose lock every

@@ -3,9 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::attach::START_PATIENCE;
 use crate::host::HostFileError;
-use crate::limits::MAX_DAEMONS;
+use crate::limits::{MAX_DAEMONS, START_PATIENCE};
 use crate::table::TableError;
 
 /// Why a daemon cannot join a table.
