@@ -134,20 +134,25 @@ fn as_the_environment_says() -> Result<()> {
     plan.verify(&plan.record(Lab::builder().coherent().kernel(kernel))?)
 }
 
-/// The same test must notice when one rule is broken.
+/// The same test must notice when one rule is broken. Not with daemons that watch the host: each hears of what the others
+/// change as if the host had, and advances the slots a moment later.
 const BROKEN: Plan =
     Plan { coherent: 2, stock: 0, operations: 7000, kills: 0, seed: 31, mix: EVERYTHING };
+
+fn unwatched() -> Builder {
+    coherent().daemon_args(["--watch", "off"])
+}
 
 #[test]
 #[ignore = "long"]
 fn changes_that_are_not_announced_are_found_out() -> Result<()> {
-    found_out(&BROKEN, coherent().daemon_fault("no-announce"))
+    found_out(&BROKEN, unwatched().daemon_fault("no-announce"))
 }
 
 #[test]
 #[ignore = "long"]
 fn changes_that_are_published_early_are_found_out() -> Result<()> {
-    found_out(&BROKEN, coherent().daemon_fault("publish-early"))
+    found_out(&BROKEN, unwatched().daemon_fault("publish-early"))
 }
 
 #[test]
