@@ -38,6 +38,8 @@ pub mod models;
 // The OS part.
 #[cfg(not(loom))]
 mod engine;
+#[cfg(all(not(loom), any(test, feature = "fuzzing")))]
+pub mod fuzzing;
 #[cfg(not(loom))]
 mod holds;
 #[cfg(not(loom))]

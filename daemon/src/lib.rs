@@ -8,6 +8,8 @@ pub mod cli;
 pub mod coherent;
 pub mod dax;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod limits;
 pub mod logging;
 pub mod metrics;

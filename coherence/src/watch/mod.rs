@@ -20,7 +20,7 @@ mod fanotify;
 mod file_system;
 mod inotify;
 mod mounts;
-mod records;
+pub(crate) mod records;
 mod scripted;
 mod source;
 mod thread;

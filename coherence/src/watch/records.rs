@@ -10,25 +10,25 @@ const VERSION: u8 = libc::FANOTIFY_METADATA_VERSION;
 
 /// One event.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Event<'a> {
-    pub(super) mask: u64,
-    pub(super) pid: i32,
+pub(crate) struct Event<'a> {
+    pub(crate) mask: u64,
+    pub(crate) pid: i32,
     records: &'a [u8],
 }
 
 /// What an event is about.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Subject<'a> {
+pub(crate) struct Subject<'a> {
     /// The inode itself, where it is no directory, or where a name of it is told as well.
-    pub(super) inode: Option<Identity<'a>>,
+    pub(crate) inode: Option<Identity<'a>>,
     /// The directory and the name in it; "." is the directory itself.
-    pub(super) name: Option<(Identity<'a>, &'a [u8])>,
-    pub(super) old_name: Option<(Identity<'a>, &'a [u8])>,
-    pub(super) new_name: Option<(Identity<'a>, &'a [u8])>,
+    pub(crate) name: Option<(Identity<'a>, &'a [u8])>,
+    pub(crate) old_name: Option<(Identity<'a>, &'a [u8])>,
+    pub(crate) new_name: Option<(Identity<'a>, &'a [u8])>,
 }
 
 /// The events in what was read. Ends with `Err` when they are not as they must be.
-pub(super) fn events(mut bytes: &[u8]) -> impl Iterator<Item = Result<Event<'_>, Malformed>> {
+pub(crate) fn events(mut bytes: &[u8]) -> impl Iterator<Item = Result<Event<'_>, Malformed>> {
     std::iter::from_fn(move || {
         if bytes.is_empty() {
             return None;
@@ -44,7 +44,7 @@ pub(super) fn events(mut bytes: &[u8]) -> impl Iterator<Item = Result<Event<'_>,
 
 /// The kernel told something that this program does not understand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Malformed;
+pub(crate) struct Malformed;
 
 fn split(bytes: &[u8]) -> Option<(Event<'_>, &[u8])> {
     let len = u32::from_ne_bytes(*bytes.first_chunk()?) as usize;
@@ -60,12 +60,12 @@ fn split(bytes: &[u8]) -> Option<(Event<'_>, &[u8])> {
 
 impl<'a> Event<'a> {
     /// Whether any of `bits` is set.
-    pub(super) fn has(&self, bits: u64) -> bool {
+    pub(crate) fn has(&self, bits: u64) -> bool {
         self.mask & bits != 0
     }
 
     /// What it is about. Records of unknown types are passed over.
-    pub(super) fn subject(&self) -> Result<Subject<'a>, Malformed> {
+    pub(crate) fn subject(&self) -> Result<Subject<'a>, Malformed> {
         let mut subject = Subject::default();
         let mut records = self.records;
         while !records.is_empty() {

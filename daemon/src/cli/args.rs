@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use clap::{Args as Group, Parser};
 
 use super::config::LogLevel;
+use super::others::{LaterArgs, OldArgs};
 use super::values::{CacheMode, FileHandles, Negotiation, SandboxMode, SeccompAction, WatchMode};
 use crate::coherent::table::Choice;
 use crate::dax::{Policy, WindowSize};
-use crate::passthrough::IdRule;
+use crate::passthrough::{IdRule, XattrMap};
 use crate::sandbox::{IdRange, ModCaps};
 use crate::transport::{RequestQueues, Tag};
 
@@ -191,6 +192,17 @@ pub(super) struct GuestArgs {
     #[arg(long)]
     pub(super) xattr: bool,
 
+    /// Other names for extended attributes on the host than in the guest, for instance :map::user.virtiofs.:
+    ///
+    /// Rules of :TYPE:SCOPE:KEY:PREPEND: one after the other, each with the separator that it begins with; the first that
+    /// matches a name decides, and a name without a rule is refused and hidden. SCOPE is client (guests' names that begin
+    /// with KEY), server (names that the host lists and that begin with PREPEND) or all. TYPE is prefix (PREPEND comes
+    /// before guests' names, and is taken off the host's), ok (the name stays), bad (EPERM, hidden) or unsupported
+    /// (EOPNOTSUPP, hidden). Last may be :map:KEY:PREPEND: to prefix names that begin with KEY (all, where it is empty)
+    /// and to keep others from such names. Means --xattr.
+    #[arg(long, value_name = "RULES")]
+    pub(super) xattrmap: Option<XattrMap>,
+
     /// POSIX ACLs (with --xattr); `always` fails the mount of a guest without them [default: never; bare: always]
     #[arg(long, value_enum, value_name = "WHEN", require_equals = true, num_args = 0..=1,
           default_value_t = Negotiation::Never, default_missing_value = "always", hide_default_value = true)]
@@ -339,42 +351,6 @@ pub(super) struct DaemonArgs {
     /// Answer HTTP requests for /metrics (Prometheus text) and /health on this Unix socket
     #[arg(long, value_name = "PATH")]
     pub(super) stats_socket: Option<PathBuf>,
-}
-
-/// What older virtiofsds took.
-#[derive(Clone, Debug, Group)]
-#[command(next_help_heading = "Old forms")]
-pub(super) struct OldArgs {
-    /// The C virtiofsd's options, for instance -o source=DIR,cache=none,xattr
-    #[arg(short = 'o', value_name = "OPTIONS")]
-    pub(super) compat: Vec<String>,
-
-    /// As --log-level debug
-    #[arg(short = 'd')]
-    pub(super) debug: bool,
-
-    /// Does nothing: the daemon is always in the foreground
-    #[arg(short = 'f')]
-    pub(super) foreground: bool,
-
-    /// As --socket-path
-    #[arg(long, value_name = "PATH")]
-    pub(super) socket: Option<PathBuf>,
-}
-
-/// virtiofsd's options that this version understands well enough to refuse.
-#[derive(Clone, Debug, Group)]
-pub(super) struct LaterArgs {
-    #[arg(long, hide = true)]
-    pub(super) xattrmap: Option<String>,
-    #[arg(long, hide = true)]
-    pub(super) migration_mode: Option<String>,
-    #[arg(long, hide = true)]
-    pub(super) migration_on_error: Option<String>,
-    #[arg(long, hide = true)]
-    pub(super) migration_verify_handles: bool,
-    #[arg(long, hide = true)]
-    pub(super) migration_confirm_paths: bool,
 }
 
 /// Reads the arguments one by one; what they mean together is looked at later.

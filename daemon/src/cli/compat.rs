@@ -53,7 +53,11 @@ fn with_value(args: &mut Args, name: &str, value: &str) -> Result<(), UsageError
             "none" => args.daemon.sandbox = SandboxMode::None,
             _ => return wrong("namespace, chroot or none"),
         },
-        "xattrmap" => args.later.xattrmap = Some(value.to_owned()),
+        "xattrmap" => {
+            let wrong =
+                |why| UsageError::new(format!("-o xattrmap={value}: {why}; see --xattrmap"));
+            args.guest.xattrmap = Some(value.parse().map_err(wrong)?);
+        }
         "modcaps" => {
             let wrong = |why| UsageError::new(format!("-o modcaps={value}: {why}; see --modcaps"));
             args.daemon.modcaps = Some(value.parse().map_err(wrong)?);

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use coherence::watch::Mode;
 
-use super::args::{Args, LaterArgs};
+use super::args::Args;
+use super::others::LaterArgs;
 use super::usage::UsageError;
 use crate::coherent::table::Choice;
 use crate::dax::{Policy, WindowSize};
@@ -197,7 +198,9 @@ fn share(args: &Args) -> Result<Share, UsageError> {
         writeback: guest.writeback,
         allow_direct_io: guest.allow_direct_io,
         readonly: guest.readonly,
+        xattrmap: guest.xattrmap.clone().unwrap_or_default(),
         xattr: guest.xattr
+            || guest.xattrmap.is_some()
             || posix_acl != Negotiation::Never
             || security_label != Negotiation::Never,
         posix_acl,
@@ -278,15 +281,10 @@ fn notes(args: &Args) -> Vec<String> {
 fn refuse_later(later: &LaterArgs) -> Result<(), UsageError> {
     let migration = "leave it out; a guest cannot migrate with this daemon yet";
     let asked = [
-        (
-            "--xattrmap",
-            later.xattrmap.is_some(),
-            "leave it out; --xattr passes attributes as they are",
-        ),
-        ("--migration-mode", later.migration_mode.is_some(), migration),
-        ("--migration-on-error", later.migration_on_error.is_some(), migration),
-        ("--migration-verify-handles", later.migration_verify_handles, migration),
-        ("--migration-confirm-paths", later.migration_confirm_paths, migration),
+        ("--migration-mode", later.mode.is_some(), migration),
+        ("--migration-on-error", later.on_error.is_some(), migration),
+        ("--migration-verify-handles", later.verify_handles, migration),
+        ("--migration-confirm-paths", later.confirm_paths, migration),
     ];
     match asked.iter().find(|(_, given, _)| *given) {
         Some((option, _, remedy)) => Err(UsageError::not_yet(option, remedy)),

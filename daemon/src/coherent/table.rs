@@ -47,7 +47,9 @@ pub enum TableStartError {
         directory.display()
     )]
     RunTime { directory: PathBuf, error: io::Error },
-    #[error("{0} (--version-table)")]
+    #[error(
+        "{0} (--version-table); mend that, name another place, or go without: --version-table off"
+    )]
     Attach(#[from] AttachError),
 }
 

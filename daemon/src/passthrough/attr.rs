@@ -61,6 +61,9 @@ impl Passthrough {
             set.gid.map(|id| self.ids.groups.to_host(id).and_then(gid)).transpose()?,
         );
         let stat = self.with_fd(node, handle, |fd| {
+            if owner != (None, None) || set.size.is_some() {
+                self.drop_capability(fd)?;
+            }
             if owner != (None, None) {
                 rustix::fs::chownat(fd, c"", owner.0, owner.1, AtFlags::EMPTY_PATH)?;
             }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::ids::IdRule;
 use super::mapped::Mapped;
+use super::xattrmap::XattrMap;
 
 /// What the guest may cache. The meanings are virtiofsd's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,6 +77,8 @@ pub struct Config {
     pub allow_mmap: bool,
     /// Extended attributes.
     pub xattr: bool,
+    /// Other names for extended attributes on the host.
+    pub xattrmap: XattrMap,
     /// POSIX ACLs; needs `xattr`.
     pub posix_acl: Negotiation,
     /// Labels that come with new files; needs `xattr`.
@@ -119,6 +122,7 @@ impl Default for Config {
             allow_direct_io: false,
             allow_mmap: false,
             xattr: false,
+            xattrmap: XattrMap::default(),
             posix_acl: Negotiation::Never,
             security_label: Negotiation::Never,
             announce_submounts: false,

@@ -155,7 +155,9 @@ impl Passthrough {
         if !self.session.has(InitFlags::SECURITY_CTX) {
             return Ok(());
         }
-        extensions.security.iter().try_for_each(|(name, value)| xattr::set(fd, name, value, 0))
+        extensions.security.iter().try_for_each(|(name, value)| {
+            xattr::set(fd, &self.config.xattrmap.to_host(name)?, value, 0)
+        })
     }
 }
 

@@ -36,6 +36,7 @@ impl Passthrough {
         let append = write.flags & OFlags::APPEND.bits() != 0 && !write.delayed;
         let mode = if append { WriteMode::APPEND } else { WriteMode::empty() };
         let _guard = WithoutFsetid::when(write.kill_suidgid)?;
+        self.drop_capability(file.as_fd())?;
         let size = write.size as usize;
         let written = if write.delayed {
             write_all(source, file.as_fd(), size, write.offset)?
@@ -82,6 +83,7 @@ impl Passthrough {
         let file = self.handles.file(node, handle)?;
         let mode = FallocateFlags::from_bits_retain(mode);
         let _guard = WithoutFsetid::when(self.kills_privileges(context))?;
+        self.drop_capability(file.as_fd())?;
         rustix::fs::fallocate(&*file, mode, range.0, range.1)?;
         self.has_grown(file.as_fd())
     }
@@ -112,6 +114,7 @@ impl Passthrough {
         let (mut from_offset, mut to_offset) = (copy.from_offset, copy.to_offset);
         let length = usize::try_from(copy.len).unwrap_or(usize::MAX);
         let _guard = WithoutFsetid::when(self.kills_privileges(context))?;
+        self.drop_capability(to.as_fd())?;
         let copied = rustix::fs::copy_file_range(
             &*from,
             Some(&mut from_offset),

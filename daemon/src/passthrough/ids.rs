@@ -206,6 +206,22 @@ impl Passthrough {
     }
 }
 
+/// Maps ids at the edges of all rules in both directions.
+///
+/// # Panics
+/// Where a rule leads out of the numbers there are.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn try_out_ids(rules: &[IdRule]) {
+    let Some(map) = IdMap::new(rules) else { return };
+    for (shift, _) in map.to_host.iter().chain(&map.to_guest) {
+        let (first, last) = shift.range().into_inner();
+        for id in [first, last, first.saturating_sub(1), last.saturating_add(1)] {
+            let _ = map.to_host(id);
+            map.to_guest(id);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

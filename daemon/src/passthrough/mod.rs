@@ -55,6 +55,7 @@ mod tags;
 mod tests;
 mod thread;
 mod xattr;
+mod xattrmap;
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -65,12 +66,15 @@ use rustix::fs::{Mode, OFlags, ResolveFlags};
 
 pub use config::{CachePolicy, Config, InodeFileHandles, Negotiation};
 pub use error::StartError;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use ids::try_out_ids;
 pub use ids::{IdRule, Shift};
 pub use mapped::Mapped;
 pub(crate) use mounts::reopen;
 pub use observer::{HostInode, NameRule, Observer, Pin, Tag};
 pub use thread::{prepare_thread, use_proc_self_fd};
 pub(crate) use xattr::is_permission_xattr;
+pub use xattrmap::XattrMap;
 
 use descriptors::{Descriptor, Descriptors};
 use handles::Handles;
@@ -93,6 +97,8 @@ pub struct Passthrough {
     session: Session,
     locks: Arc<Locks>,
     ids: Ids,
+    /// What the host calls programs' capabilities, where `--xattrmap` gives them another name.
+    foreign_capability: Option<std::ffi::CString>,
     observer: Option<Arc<dyn Observer>>,
 }
 
@@ -128,6 +134,7 @@ impl Passthrough {
             session: Session::default(),
             locks: Locks::new().map_err(StartError::Locks)?,
             ids,
+            foreign_capability: config.xattrmap.foreign_capability(),
             observer,
             config,
             mounts,

@@ -4,6 +4,7 @@
 //! FIFOs. But its name in `/proc/self/fd`, which is a serving thread's working directory, leads to the inode itself,
 //! whatever that is: even of a symlink it is the symlink, not its target.
 
+use std::borrow::Cow;
 use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -35,10 +36,10 @@ impl Passthrough {
         flags: u32,
         kill_sgid: bool,
     ) -> io::Result<()> {
-        self.check_name(name)?;
+        let name = self.host_name(name)?;
         let fd = self.path_fd(node)?;
-        set(fd.as_fd(), name, value, flags)?;
-        if kill_sgid && name == ACL_ACCESS {
+        set(fd.as_fd(), &name, value, flags)?;
+        if kill_sgid && *name == *ACL_ACCESS {
             let permissions = stat(&fd)?.permissions();
             if permissions & libc::S_ISGID != 0 {
                 chmod(fd.as_fd(), permissions & !libc::S_ISGID)?;
@@ -53,15 +54,21 @@ impl Passthrough {
         name: &CStr,
         size: u32,
     ) -> io::Result<XattrReply> {
-        self.check_name(name)?;
+        // As if the attribute were not there: who only looks need not know that it may not be touched.
+        let name = self.host_name(name).map_err(|error| match error.raw_os_error() {
+            Some(errno::EPERM) => errno::error(errno::ENODATA),
+            _ => error,
+        })?;
         let fd = self.path_fd(node)?;
         let link = link(fd.as_fd())?;
         let mut value = Vec::with_capacity(MAX_SIZE.min(size as usize));
         if size == 0 {
             // Not through the buffer: an allocation may be larger than asked for.
-            return Ok(XattrReply::Size(rustix::fs::getxattr_query(link.as_c_str(), name)? as u32));
+            return Ok(XattrReply::Size(
+                rustix::fs::getxattr_query(link.as_c_str(), &*name)? as u32
+            ));
         }
-        rustix::fs::getxattr(link.as_c_str(), name, spare_capacity(&mut value))?;
+        rustix::fs::getxattr(link.as_c_str(), &*name, spare_capacity(&mut value))?;
         fit(value, size)
     }
 
@@ -84,16 +91,29 @@ impl Passthrough {
                 Ok(_) => break,
             }
         }
-        if !self.session.has(InitFlags::POSIX_ACL) {
-            names = without_acls(&names);
+        if self.session.has(InitFlags::POSIX_ACL) {
+            return fit(self.config.xattrmap.list_to_guest(names), size);
         }
-        fit(names, size)
+        fit(without_acls(&self.config.xattrmap.list_to_guest(without_acls(&names))), size)
     }
 
     pub(super) fn do_removexattr(&self, node: NodeId, name: &CStr) -> io::Result<()> {
-        self.check_name(name)?;
+        let name = self.host_name(name)?;
         let fd = self.path_fd(node)?;
-        Ok(rustix::fs::removexattr(link(fd.as_fd())?.as_c_str(), name)?)
+        Ok(rustix::fs::removexattr(link(fd.as_fd())?.as_c_str(), &*name)?)
+    }
+
+    /// Before a file changes: a program's capabilities end with that. The host's kernel sees to it, but for those that
+    /// `--xattrmap` gives another name; a guest that leaves it to the host does not ask.
+    pub(super) fn drop_capability(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        let Some(name) = &self.foreign_capability else { return Ok(()) };
+        if !self.session.has(InitFlags::HANDLE_KILLPRIV_V2) {
+            return Ok(());
+        }
+        match rustix::fs::removexattr(link(fd)?.as_c_str(), &**name) {
+            Err(rustix::io::Errno::NODATA | rustix::io::Errno::OPNOTSUPP) => Ok(()),
+            result => Ok(result?),
+        }
     }
 
     /// `ENOSYS` keeps the guest from asking again.
@@ -101,13 +121,18 @@ impl Passthrough {
         if self.config.xattr { Ok(()) } else { Err(errno::error(errno::ENOSYS)) }
     }
 
-    /// ACLs that the guest's kernel does not check must not be set behind its back.
-    fn check_name(&self, name: &CStr) -> io::Result<()> {
+    /// What the host calls the guest's `name`. ACLs that the guest's kernel does not check must not be set behind its
+    /// back.
+    fn host_name<'a>(&self, name: &'a CStr) -> io::Result<Cow<'a, CStr>> {
         self.check_enabled()?;
-        if is_acl(name.to_bytes()) && !self.session.has(InitFlags::POSIX_ACL) {
-            return Err(errno::error(errno::EOPNOTSUPP));
-        }
-        Ok(())
+        let checked = |name: &CStr| {
+            let unchecked = is_acl(name.to_bytes()) && !self.session.has(InitFlags::POSIX_ACL);
+            if unchecked { Err(errno::error(errno::EOPNOTSUPP)) } else { Ok(()) }
+        };
+        checked(name)?;
+        let host = self.config.xattrmap.to_host(name)?;
+        checked(&host)?;
+        Ok(host)
     }
 }
 
@@ -127,8 +152,12 @@ fn link(fd: BorrowedFd<'_>) -> io::Result<DecInt> {
 }
 
 /// Whether an attribute has a say in who may do what: ACLs, and the capabilities that a program gets.
+///
+/// By the end of the name: for another guest, whose names are mapped, it may have these with something before them.
 pub(crate) fn is_permission_xattr(name: &CStr) -> bool {
-    is_acl(name.to_bytes()) || name == CAPABILITY
+    [ACL_ACCESS, ACL_DEFAULT, CAPABILITY]
+        .iter()
+        .any(|end| name.to_bytes().ends_with(end.to_bytes()))
 }
 
 fn is_acl(name: &[u8]) -> bool {

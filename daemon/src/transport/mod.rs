@@ -17,6 +17,8 @@ mod chain;
 mod config_space;
 mod device;
 mod file_io;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod guarded;
 mod inherited;
 mod lot;

@@ -52,14 +52,28 @@ impl Daemon {
     }
 
     /// Starts `command`, which has its share and socket in `directory`.
-    pub(crate) fn spawn(mut command: Command, directory: TempDir) -> Self {
+    pub(crate) fn spawn(command: Command, directory: TempDir) -> Self {
+        let mut daemon = Self::spawn_only(command, directory);
+        daemon.wait_for_log("waiting for a front end");
+        daemon
+    }
+
+    /// As [`Self::spawn`], of a daemon that does not log that it is ready.
+    pub(crate) fn spawn_silent(command: Command, directory: TempDir) -> Self {
+        let mut daemon = Self::spawn_only(command, directory);
+        wait_until("the daemon listens", || {
+            assert!(daemon.is_alive(), "the daemon has ended:\n{}", daemon.log());
+            is_listening(&daemon.socket())
+        });
+        daemon
+    }
+
+    fn spawn_only(mut command: Command, directory: TempDir) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         let (stderr, lines) = (child.stderr.take().unwrap(), Arc::clone(&log));
         thread::spawn(move || collect(stderr, &lines));
-        let mut daemon = Self { child, log, directory };
-        daemon.wait_for_log("waiting for a front end");
-        daemon
+        Self { child, log, directory }
     }
 
     pub(crate) fn socket(&self) -> PathBuf {
@@ -175,6 +189,12 @@ impl Drop for Daemon {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Whether connections are accepted: between bind(2) and listen(2) they are not. Not by connecting, which would count.
+pub(crate) fn is_listening(socket: &Path) -> bool {
+    let (sockets, path) = (fs::read_to_string("/proc/net/unix").unwrap(), socket.to_str().unwrap());
+    sockets.lines().any(|line| line.ends_with(path) && line.split(' ').nth(3) == Some("00010000"))
 }
 
 fn child_of(process: u32) -> Option<u32> {

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::path::Path;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{MemfdFlags, memfd_create};
@@ -41,6 +42,18 @@ const REPLY: u64 = 0x8_0000;
 pub(crate) const READ: u16 = 0;
 pub(crate) const NEXT: u16 = VRING_DESC_F_NEXT as u16;
 pub(crate) const WRITE: u16 = VRING_DESC_F_WRITE as u16;
+pub(crate) const INDIRECT_FLAG: u16 = VRING_DESC_F_INDIRECT as u16;
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Outcome {
+    /// It was given back with this length.
+    Used(usize),
+    /// The queue is reported broken.
+    Broken,
+    /// Neither, within the time.
+    Nothing,
+}
 
 /// A VMM that is connected, with its rings running.
 pub(crate) struct FrontEnd {
@@ -68,9 +81,18 @@ impl FrontEnd {
 
     /// As [`Self::connect`], with or without EVENT_IDX.
     pub(crate) fn connect_with(socket: &Path, queues: usize, event_idx: bool) -> Self {
-        let mut vhost = Frontend::connect(socket, queues as u64).unwrap();
-        vhost.set_owner().unwrap();
-        let offered = vhost.get_features().unwrap();
+        Self::try_connect(socket, queues, event_idx).unwrap()
+    }
+
+    /// As [`Self::connect_with`], unless nobody answers: a daemon may end after it began to listen.
+    pub(crate) fn try_connect(
+        socket: &Path,
+        queues: usize,
+        event_idx: bool,
+    ) -> vhost::Result<Self> {
+        let mut vhost = Frontend::connect(socket, queues as u64)?;
+        vhost.set_owner()?;
+        let offered = vhost.get_features()?;
         let mut wanted = (1 << VIRTIO_F_VERSION_1)
             | (1 << VIRTIO_RING_F_INDIRECT_DESC)
             | VhostUserVirtioFeatures::PROTOCOL_FEATURES.bits();
@@ -90,7 +112,7 @@ impl FrontEnd {
         let queues = (0..queues).map(|index| Queue::new(index, event_idx)).collect();
         let mut front_end = Self { vhost, memory, features: wanted, queues };
         front_end.start_rings();
-        front_end
+        Ok(front_end)
     }
 
     /// Sets all rings up from scratch, as after a guest's reset.
@@ -270,9 +292,68 @@ impl FrontEnd {
         wait_readable(&self.queues[queue].error, "the queue is reported broken");
     }
 
+    /// Waits for the next entry of the used ring, or the end of the queue.
+    pub(crate) fn outcome(&mut self, queue: usize, limit: Duration) -> Outcome {
+        let end = Instant::now() + limit;
+        loop {
+            let state = &self.queues[queue];
+            let index: u16 =
+                self.memory.load(GuestAddress(state.base + USED + 2), Ordering::SeqCst).unwrap();
+            if index != state.used {
+                return Outcome::Used(self.wait_used(queue));
+            }
+            if state.error.read().is_ok() {
+                return Outcome::Broken;
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Outcome::Nothing;
+            }
+            let mut fds = [&state.call, &state.error]
+                .map(|event| PollFd::from_borrowed_fd(borrow(event), PollFlags::IN));
+            let timeout = Timespec { tv_sec: 0, tv_nsec: left.subsec_nanos().into() };
+            poll(&mut fds, Some(&timeout)).unwrap();
+            let _ = state.call.read();
+        }
+    }
+
+    /// The first bytes of `queue`'s reply area.
+    pub(crate) fn reply(&self, queue: usize, len: usize) -> Vec<u8> {
+        let mut reply = vec![0; len];
+        self.memory.read_slice(&mut reply, GuestAddress(self.queues[queue].base + REPLY)).unwrap();
+        reply
+    }
+
+    /// Writes over `queue`'s rings and buffers.
+    pub(crate) fn scribble(&self, queue: usize, offset: u64, bytes: &[u8]) {
+        self.memory.write_slice(bytes, GuestAddress(self.queues[queue].base + offset)).unwrap();
+    }
+
+    /// Kicks without having offered anything.
+    pub(crate) fn kick(&self, queue: usize) {
+        self.queues[queue].kick.write(1).unwrap();
+    }
+
+    /// The guest's memory, for another thread of the guest.
+    pub(crate) fn memory(&self) -> SharedMemory {
+        SharedMemory(self.memory.clone())
+    }
+
     /// How many entries of the used ring have come.
     pub(crate) fn used(&self, queue: usize) -> u16 {
         self.memory.read_obj(GuestAddress(self.queues[queue].base + USED + 2)).unwrap()
+    }
+}
+
+/// A guest's memory in the hands of another of its processors.
+pub(crate) struct SharedMemory(GuestMemoryMmap);
+
+impl SharedMemory {
+    /// Writes one byte of the descriptors (below 300) or of the request.
+    pub(crate) fn flip(&self, queue: usize, at: u64, byte: u8) {
+        let base = MEMORY + queue as u64 * QUEUE_STRIDE;
+        let at = if at < 300 { at % 32 } else { REQUEST + at - 300 };
+        self.0.write_obj(byte, GuestAddress(base + at)).unwrap();
     }
 }
 
@@ -306,10 +387,13 @@ fn pieces(address: u64, len: usize, flags: u16) -> Vec<(u64, u32, u16)> {
         .collect()
 }
 
-fn wait_readable(event: &EventFd, what: &str) {
+fn borrow(event: &EventFd) -> BorrowedFd<'_> {
     // SAFETY: the event owns its descriptor and outlives the borrow.
-    let fd = unsafe { BorrowedFd::borrow_raw(event.as_raw_fd()) };
-    let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::IN)];
+    unsafe { BorrowedFd::borrow_raw(event.as_raw_fd()) }
+}
+
+fn wait_readable(event: &EventFd, what: &str) {
+    let mut fds = [PollFd::from_borrowed_fd(borrow(event), PollFlags::IN)];
     let timeout = Timespec { tv_sec: PATIENCE.as_secs() as i64, tv_nsec: 0 };
     assert_eq!(poll(&mut fds, Some(&timeout)).unwrap(), 1, "waited in vain until {what}");
 }

@@ -1,0 +1,5 @@
+//! Rules of `--translate-uid`. `samepaged::fuzzing` tells what an input means.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| samepaged::fuzzing::id_maps(input));

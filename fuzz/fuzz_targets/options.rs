@@ -1,0 +1,5 @@
+//! Options with a syntax of their own. `samepaged::fuzzing` tells what an input means.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| samepaged::fuzzing::options(input));

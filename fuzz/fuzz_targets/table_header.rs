@@ -1,0 +1,5 @@
+//! The header of a version table. `coherence::fuzzing` tells what an input means.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| coherence::fuzzing::table_header(input));
