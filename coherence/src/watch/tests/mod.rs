@@ -102,6 +102,13 @@ impl Fixture {
 
     /// Waits until everything that happened before has been dealt with.
     pub(super) fn drain(&self, system: &FileSystem) {
+        // Slots of one batch are moved in their order, not in that of the events. What happens when a batch has been read is
+        // in a later one, and that is begun when all of the first have been moved.
+        self.wait_for_an_event(system);
+        self.wait_for_an_event(system);
+    }
+
+    fn wait_for_an_event(&self, system: &FileSystem) {
         let dir = self.path(".drain");
         std::fs::create_dir_all(&dir).unwrap();
         // New names each time: the removal of an old one may still be under way. Two: the slot of one may be another

@@ -19,7 +19,7 @@ const THREADS: u32 = 2;
 /// Looks for which a thread's log has room.
 const ROOM: usize = 120_000;
 /// Changes between two pauses.
-const ROUND: usize = 80;
+const ROUND: usize = 200;
 /// Looks, counted by their beginnings and ends, that are let pass between two changes, at most.
 const LOOKS_BETWEEN: u64 = 8;
 /// How long what must come may take.
@@ -110,10 +110,9 @@ fn change_all(lab: &Lab, shared: &Shared, editor: &mut Editor, count: usize) -> 
         changes.add(invoked, returned, editor.world());
         if (number + 1) % ROUND == 0 || number + 1 == count {
             let pause = Instant::now();
-            let expected = describe(&editor.share());
-            for (number, guest) in lab.guests().iter().enumerate() {
-                wait_for(guest, &expected).with_context(|| format!("guest {number}"))?;
-                changes.delivered(number, shared.tick());
+            wait_for_all(lab.guests(), &describe(&editor.share()))?;
+            for guest in 0..lab.guests().len() {
+                changes.delivered(guest, shared.tick());
             }
             paused += pause.elapsed();
         }
@@ -131,23 +130,36 @@ fn wait_for_looks(shared: &Shared, ticks: u64) -> Result<()> {
     Ok(())
 }
 
-/// Until a guest sees everything as it is. What is cached and never ends would be seen for a day.
-fn wait_for(guest: &Guest, expected: &str) -> Result<()> {
+/// Until all guests see everything as it is. What is cached and never ends would be seen for a day.
+fn wait_for_all(guests: &[Guest], expected: &str) -> Result<()> {
     let far = Instant::now() + PATIENCE;
-    loop {
-        let seen = tree(guest)?;
-        if seen == expected {
-            return Ok(());
+    let mut late: Vec<_> = guests.iter().enumerate().collect();
+    while !late.is_empty() {
+        let trees: Vec<_> =
+            late.iter().map(|(_, guest)| begin_tree(guest)).collect::<Result<_>>()?;
+        let seen: Vec<_> = trees.into_iter().map(tree_of).collect::<Result<_>>()?;
+        if let Some(((number, guest), seen)) =
+            late.iter().zip(&seen).find(|(_, seen)| *seen != expected && Instant::now() > far)
+        {
+            let fault = whose_fault(guest, expected)?;
+            bail!("guest {number}: {}\n{fault}", difference(expected, seen));
         }
-        if Instant::now() > far {
-            bail!("{}\n{}", difference(expected, &seen), whose_fault(guest, expected)?);
-        }
+        let mut seen = seen.iter();
+        late.retain(|_| seen.next().is_some_and(|seen| seen != expected));
     }
+    Ok(())
+}
+
+fn begin_tree(guest: &Guest) -> Result<Running> {
+    guest.start(Command::new("samepage-recorder").args(["tree", MOUNT_POINT]))
+}
+
+fn tree_of(running: Running) -> Result<String> {
+    Ok(running.wait(Instant::now() + PATIENCE)?.ok()?.text())
 }
 
 fn tree(guest: &Guest) -> Result<String> {
-    let command = Command::new("samepage-recorder").args(["tree", MOUNT_POINT]);
-    Ok(guest.run(command)?.ok()?.text())
+    tree_of(begin_tree(guest)?)
 }
 
 fn difference(expected: &str, seen: &str) -> String {
