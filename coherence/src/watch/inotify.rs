@@ -22,8 +22,10 @@ const OF_AN_INODE: WatchMask = WatchMask::ATTRIB
     .union(WatchMask::CLOSE_WRITE)
     .union(WatchMask::MOVE_SELF);
 
-/// Of a directory: not what happens to its members, which their own watches tell.
+/// Of a directory: its names, and itself. What happens to its members is told as well, and passed over: their own watches
+/// tell. `MODIFY` because that is all that is told when only its modification time is set.
 const OF_A_DIRECTORY: WatchMask = WatchMask::ATTRIB
+    .union(WatchMask::MODIFY)
     .union(WatchMask::MOVE_SELF)
     .union(WatchMask::CREATE)
     .union(WatchMask::DELETE)
@@ -104,7 +106,7 @@ impl Inotify {
                     }
                 }
             }
-            // A member's attributes: its own watch tells of them.
+            // A member's attributes or contents: its own watch tells of them.
             Some(_) => {}
             None => {
                 if has(EventMask::ATTRIB) {

@@ -37,7 +37,7 @@ fn change(random: &mut Random, f: &Fixture) -> &'static str {
     let (a, b) = (random.path(f), random.path(f));
     let mode = random.below(0o1000) as u32 | 0o600;
     let tmp = a.with_extension("swp");
-    let result = match random.below(16) {
+    let result = match random.below(17) {
         0 => ("create", fs::write(&a, "new")),
         1 => ("append", append(&a)),
         2 => ("truncate", File::options().write(true).open(&a).and_then(|f| f.set_len(2))),
@@ -53,6 +53,7 @@ fn change(random: &mut Random, f: &Fixture) -> &'static str {
             let (value, flags) = (mode.to_ne_bytes(), rustix::fs::XattrFlags::empty());
             ("xattr", rustix::fs::setxattr(&a, "user.x", &value, flags).map_err(Into::into))
         }
+        15 => ("set the time of", set_time(&a, mode.into())),
         _ => ("exchange", exchange(&a, &b)),
     };
     result.0
@@ -60,6 +61,16 @@ fn change(random: &mut Random, f: &Fixture) -> &'static str {
 
 fn append(path: &Path) -> std::io::Result<()> {
     File::options().append(true).open(path)?.write_all(b"more")
+}
+
+/// Of modification only.
+fn set_time(path: &Path, seconds: i64) -> std::io::Result<()> {
+    use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_OMIT, utimensat};
+    let times = Timestamps {
+        last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
+        last_modification: Timespec { tv_sec: seconds, tv_nsec: 0 },
+    };
+    Ok(utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW)?)
 }
 
 fn exchange(a: &Path, b: &Path) -> std::io::Result<()> {

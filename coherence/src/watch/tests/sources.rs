@@ -83,6 +83,30 @@ fn attributes_and_contents_change() {
 }
 
 #[test]
+fn times_are_set() {
+    everywhere(|f, system| {
+        fs::write(f.path("a"), "").unwrap();
+        fs::create_dir(f.path("d")).unwrap();
+        f.drain(system);
+        let set = |nanoseconds| rustix::fs::Timespec { tv_sec: 1, tv_nsec: nanoseconds };
+        let (some, keep) = (set(0), set(rustix::fs::UTIME_OMIT));
+        for path in [f.path("a"), f.path("d")] {
+            // Setting the time of access moves the change time, too, and nothing tells of that.
+            for (access, modification, told) in
+                [(keep, some, GONE), (some, some, GONE), (some, keep, KEPT)]
+            {
+                let times =
+                    rustix::fs::Timestamps { last_access: access, last_modification: modification };
+                let stamps = f.inode(system, &path);
+                let (cwd, flags) = (rustix::fs::CWD, rustix::fs::AtFlags::empty());
+                rustix::fs::utimensat(cwd, &path, &times, flags).unwrap();
+                assert_eq!(f.ended(system, [stamps[1]]), [told], "{times:?} {}", path.display());
+            }
+        }
+    });
+}
+
+#[test]
 fn a_file_changes_through_a_link_elsewhere() {
     everywhere(|f, system| {
         let (share, outside) = (f.path("share"), f.path("outside"));
