@@ -165,7 +165,10 @@ fn bystanders_anyhow() -> [Arc<dyn ChangeSource>; 2] {
 }
 
 /// Where shares lie: ext4 (or whatever holds the target directory), and tmpfs.
-pub(super) const PLACES: [&str; 2] = [env!("CARGO_MANIFEST_DIR"), "/dev/shm"];
+pub(super) fn places() -> [String; 2] {
+    let program = std::env::current_exe().unwrap();
+    [program.parent().unwrap().to_str().unwrap().to_owned(), "/dev/shm".to_owned()]
+}
 
 /// Runs this very test in another namespace, after some set-up; true inside.
 pub(super) fn inside(test: &str, unshare: &[&str], setup: &str) -> bool {

@@ -60,7 +60,7 @@ impl Daemon {
 
 #[test]
 fn own_changes_cost_nothing() {
-    for place in PLACES {
+    for place in &places() {
         let mut d = Daemon::new(place);
         let (a, b) = (d.f.path("a"), d.f.path("b"));
         d.f.drain(&d.system);

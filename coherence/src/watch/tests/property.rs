@@ -112,7 +112,7 @@ fn run(place: &str, source: Arc<dyn ChangeSource>, changes: u64, seed: u64) {
 }
 
 fn everywhere(changes: u64) {
-    for (i, place) in PLACES.into_iter().enumerate() {
+    for (i, place) in places().iter().enumerate() {
         for (j, source) in bystanders().into_iter().enumerate() {
             run(place, source, changes / 4, 0x5eed + (2 * i + j) as u64);
         }

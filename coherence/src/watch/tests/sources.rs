@@ -12,7 +12,7 @@ const GONE: bool = true;
 const KEPT: bool = false;
 
 fn everywhere(test: impl Fn(&Fixture, &FileSystem)) {
-    for place in PLACES {
+    for place in &places() {
         for source in bystanders() {
             let f = Fixture::new(place);
             let watcher = f.watch(source, never());
