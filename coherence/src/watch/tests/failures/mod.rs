@@ -19,6 +19,8 @@ enum Health {
     Well,
     /// Its reader does not keep up.
     Slow,
+    /// There is no room for another file system.
+    Full,
     /// Reading it fails.
     Broken,
     /// The thread that reads it dies.
@@ -58,7 +60,7 @@ impl ChangeSource for Gated {
     fn read(&self, batch: &mut Batch<'_>) -> std::io::Result<bool> {
         let health = *self.health.lock();
         match health {
-            Health::Well => self.source.read(batch),
+            Health::Well | Health::Full => self.source.read(batch),
             Health::Slow => {
                 std::thread::yield_now();
                 Ok(false)
@@ -69,6 +71,9 @@ impl ChangeSource for Gated {
     }
 
     fn watch_file_system(&self, file: BorrowedFd<'_>) -> Result<(), Refusal> {
+        if *self.health.lock() == Health::Full {
+            return Err(Refusal::Limit { remedy: "a test's" });
+        }
         self.source.watch_file_system(file)
     }
 
