@@ -37,7 +37,7 @@ enum What {
         #[arg(long, default_value_t = 1_000_000)]
         files: u64,
     },
-    /// What looking at a share costs in a coherent guest, and in guests of virtiofsd
+    /// What work on a share costs in a coherent guest, and in guests of virtiofsd and samepaged
     #[command(disable_help_flag = true)]
     Guest {
         /// See `cargo xtask bench guest --help`

@@ -1,8 +1,8 @@
-//! What looking at a share costs inside a guest, with what keeps it in the guest's cache.
+//! What work on a share costs inside a guest, with what keeps the share in the guest's cache.
 //!
 //! ```text
 //! subjects  guests that differ in who vouches for their caches
-//! jobs      what is looked at, and how long it took, as the guest's clock says
+//! jobs      what is done, and how long it took, as the guest's clock says
 //! report    table, JSON, SVG
 //! ```
 
@@ -24,7 +24,7 @@ use jobs::{JOBS, Job};
 use report::{Results, Row};
 use subjects::Subject;
 
-/// Looks at a tree in guests of samepaged and virtiofsd, and compares what it costs.
+/// Works with a tree in guests of samepaged and virtiofsd, and compares what it costs.
 ///
 /// All guests are up all the time, and take turns. Ratios are taken round by round; the table shows their median and in
 /// brackets the extremes.
@@ -40,6 +40,9 @@ struct Options {
     /// Jobs whose names contain one of these
     #[arg(long, value_delimiter = ',')]
     jobs: Vec<String>,
+    /// Guests whose names contain one of these, beside the coherent one
+    #[arg(long, value_delimiter = ',')]
+    against: Vec<String>,
     /// The guests' kernel
     #[arg(long, default_value = "6.12")]
     kernel: String,
@@ -64,15 +67,16 @@ fn run(options: &Options) -> Result<()> {
     };
     let jobs: Vec<&Job> = JOBS.iter().filter(wanted).collect();
     ensure!(options.files > 0 && options.rounds > 0, "there is nothing to measure");
-    let subjects = Subject::all(&options.kernel, options.files)?;
+    let make = subjects::make()?;
+    let subjects = Subject::all(&options.kernel, options.files, &options.against)?;
     let names = subjects.iter().map(|subject| subject.name).collect();
     let mut results = Results::new(&options.kernel, options.files, names)?;
     for job in jobs {
         let mut row = Row::new(job, subjects.len());
-        for _ in 0..options.rounds {
-            round(job, &subjects, &mut row)?;
+        for _ in 0..options.rounds.min(job.rounds) {
+            round(job, &subjects, &make, &mut row)?;
         }
-        report::line(&results, &row);
+        report::part(&results, &row);
         results.rows.push(row);
     }
     results.end(&options.out)?;
@@ -80,13 +84,18 @@ fn run(options: &Options) -> Result<()> {
 }
 
 /// One after the other; what has to be waited for is waited for together.
-fn round(job: &Job, subjects: &[Subject], row: &mut Row) -> Result<()> {
+fn round(job: &Job, subjects: &[Subject], make: &str, row: &mut Row) -> Result<()> {
     for subject in subjects {
-        job.prepare(&subject.lab[0])?;
+        job.prepare(&subject.lab[0], make)?;
     }
     thread::sleep(job.pause);
-    for (subject, times) in subjects.iter().zip(&mut row.nanoseconds) {
-        times.push(job.time(&subject.lab[0])?);
+    for (at, subject) in subjects.iter().enumerate() {
+        let guest = &subject.lab[0];
+        let before = subject.counts.then(|| guest.counters()).transpose()?;
+        row.nanoseconds[at].push(job.time(guest, make)?);
+        if let Some(before) = before {
+            row.requests[at].push(guest.counters()?.since(&before).requests_but(&[]));
+        }
     }
     Ok(())
 }

@@ -12,6 +12,8 @@ use crate::jobs::Job;
 
 const WIDTH: u32 = 760;
 const BAR: u32 = 16;
+/// The smallest ratio that is drawn.
+const LEAST: f64 = 0.5;
 
 /// A job, and what it took each of the guests, in the order of [`Results::subjects`].
 #[derive(Debug, Serialize)]
@@ -19,6 +21,8 @@ pub(crate) struct Row {
     job: &'static str,
     of: &'static str,
     pub(crate) nanoseconds: Vec<Vec<f64>>,
+    /// Nothing for a daemon that does not count them.
+    pub(crate) requests: Vec<Vec<u64>>,
 }
 
 /// All that was measured.
@@ -34,13 +38,19 @@ pub(crate) struct Results {
 
 impl Row {
     pub(crate) fn new(job: &Job, subjects: usize) -> Self {
-        Self { job: job.name, of: job.of, nanoseconds: vec![Vec::new(); subjects] }
+        let (nanoseconds, requests) = (vec![Vec::new(); subjects], vec![Vec::new(); subjects]);
+        Self { job: job.name, of: job.of, nanoseconds, requests }
     }
 
     /// Another guest's time divided by the first one's, round by round.
     fn ratio(&self, other: usize) -> Spread {
         let pairs = self.nanoseconds[other].iter().zip(&self.nanoseconds[0]);
         Spread::of(pairs.map(|(theirs, ours)| theirs / ours).collect())
+    }
+
+    /// Those of the last round, when everything has settled.
+    fn requests(&self, subject: usize) -> String {
+        self.requests[subject].last().map_or_else(|| "–".to_owned(), u64::to_string)
     }
 
     fn micros(&self, subject: usize) -> f64 {
@@ -68,25 +78,19 @@ impl Results {
     }
 }
 
-/// One line of the table, as soon as it is known; the first one brings the head.
-pub(crate) fn line(results: &Results, row: &Row) {
-    let others = 1..results.subjects.len();
+/// A part of the table, as soon as it is known; the first one brings the head.
+pub(crate) fn part(results: &Results, row: &Row) {
+    let first = results.subjects[0];
     if results.rows.is_empty() {
-        let times = results.subjects.iter().map(|name| format!(" {:>12}", format!("{name} µs")));
-        let ratios = others.clone().map(|other| format!(" {:>22}", ratio_name(results, other)));
-        println!("{:24} {:7}{}{}", "job", "of", text(times), text(ratios));
+        let ratio = format!("times {first}");
+        println!("{:24} {:18} {:>12} {ratio:>24} {:>9}", "job", "guest", "µs", "requests");
     }
-    let times = (0..results.subjects.len()).map(|at| format!(" {:>12.1}", row.micros(at)));
-    let ratios = others.map(|other| format!(" {:>22}", row.ratio(other).to_string()));
-    println!("{:24} {:7}{}{}", row.job, row.of, text(times), text(ratios));
-}
-
-fn ratio_name(results: &Results, other: usize) -> String {
-    format!("{} / {}", results.subjects[other], results.subjects[0])
-}
-
-fn text(parts: impl Iterator<Item = String>) -> String {
-    parts.collect()
+    for (at, subject) in results.subjects.iter().enumerate() {
+        let job = if at == 0 { format!("{} ({})", row.job, row.of) } else { String::new() };
+        let ratio = if at == 0 { String::new() } else { row.ratio(at).to_string() };
+        let (micros, requests) = (row.micros(at), row.requests(at));
+        println!("{job:24} {subject:18} {micros:>12.1} {ratio:>24} {requests:>9}");
+    }
 }
 
 fn load() -> Result<String> {
@@ -94,24 +98,26 @@ fn load() -> Result<String> {
     Ok(text.split_whitespace().next().unwrap_or_default().to_owned())
 }
 
-/// Times as bars, on a scale on which each step is ten times as much.
+/// How many times as long as in the first guest each job takes in the others, as bars on a scale on which each step is ten
+/// times as much.
 fn draw(results: &Results, path: &Path) -> Result<()> {
-    let bars: Vec<(String, usize, f64)> = (results.rows.iter())
+    let bars: Vec<(String, Spread)> = (results.rows.iter())
         .flat_map(|row| {
             let name = |at: usize| format!("{}: {}", row.job, results.subjects[at]);
-            (0..results.subjects.len()).map(move |at| (name(at), at, row.micros(at)))
+            (1..results.subjects.len()).map(move |at| (name(at), row.ratio(at)))
         })
         .collect();
-    let most = bars.iter().map(|bar| bar.2).fold(10.0, f64::max) * 1.5;
+    let most = bars.iter().map(|bar| bar.1.most).fold(10.0, f64::max) * 1.5;
     let count = i32::try_from(bars.len())?;
     let root = SVGBackend::new(path, (WIDTH, BAR * bars.len() as u32 + 80)).into_drawing_area();
     root.fill(&WHITE).map_err(problem)?;
+    let caption = format!("times as long as in a guest that is {}", results.subjects[0]);
     let mut chart = ChartBuilder::on(&root)
-        .caption("microseconds in a guest, less is better", ("sans-serif", 16))
+        .caption(caption, ("sans-serif", 16))
         .margin(10)
         .x_label_area_size(25)
-        .y_label_area_size(220)
-        .build_cartesian_2d((1.0..most).log_scale(), 0..count.max(1))
+        .y_label_area_size(270)
+        .build_cartesian_2d((LEAST..most).log_scale(), 0..count.max(1))
         .map_err(problem)?;
     let place = |row: i32| usize::try_from(count - 1 - row).ok();
     let name =
@@ -123,9 +129,10 @@ fn draw(results: &Results, path: &Path) -> Result<()> {
         .y_label_formatter(&name)
         .draw()
         .map_err(problem)?;
-    let bar = |(row, (_, subject, micros)): (i32, &(String, usize, f64))| {
-        let color = if *subject == 0 { BLUE.mix(0.6) } else { BLACK.mix(0.3) };
-        Rectangle::new([(1.0, count - 1 - row), (micros.max(1.0), count - row)], color.filled())
+    let bar = |(row, (_, ratio)): (i32, &(String, Spread))| {
+        let color = if ratio.median > 1.0 { BLUE.mix(0.6) } else { RED.mix(0.5) };
+        let (from, to) = (ratio.median.min(1.0), ratio.median.max(1.0));
+        Rectangle::new([(from.max(LEAST), count - 1 - row), (to, count - row)], color.filled())
     };
     chart.draw_series((0..count).zip(&bars).map(bar)).map_err(problem)?;
     root.present().map_err(problem)
@@ -143,7 +150,9 @@ mod tests {
     fn ratios_are_taken_within_a_round() {
         // A machine that becomes ten times slower changes nothing.
         let nanoseconds = vec![vec![1000.0, 10_000.0, 2000.0], vec![2000.0, 20_000.0, 2000.0]];
-        let row = Row { job: "job", of: "all", nanoseconds };
+        let requests = vec![vec![3, 2], Vec::new()];
+        let row = Row { job: "job", of: "all", nanoseconds, requests };
+        assert_eq!([row.requests(0), row.requests(1)], ["2", "–"]);
         assert_eq!(row.ratio(1), Spread { least: 1.0, median: 2.0, most: 2.0 });
         assert!((row.micros(0) - 2.0).abs() < 1e-9);
     }
