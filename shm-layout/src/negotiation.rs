@@ -15,6 +15,11 @@ pub const INIT_FLAG: u64 = 1 << INIT_FLAG_BIT;
 /// The flag as it stands in `fuse_init_in.flags2` and `fuse_init_out.flags2`.
 pub const INIT_FLAGS2: u32 = (INIT_FLAG >> 32) as u32;
 
+/// In `fuse_open_out.open_flags` of a stamped reply to OPENDIR: the daemon can open the directory at any time, whatever
+/// becomes of its mode, so the guest may put OPENDIR off where a cached listing serves. Upstream used bits up to 7 in
+/// Linux 7.2.
+pub const OPENDIR_LATER: u32 = 1 << 31;
+
 /// Bytes of `struct fuse_init_in` since protocol 7.36.
 pub const INIT_IN_LEN: usize = 64;
 

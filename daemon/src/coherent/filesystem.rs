@@ -333,6 +333,7 @@ impl FileSystem for Coherent {
             stamps::copy(&mut opened.stamp, &stamp, Stamp::ATTR);
             // The guest asks the table whether its listing is good.
             opened.flags |= OpenReplyFlags::CACHE_DIR | OpenReplyFlags::KEEP_CACHE;
+            opened.flags.set(OpenReplyFlags::LATER, self.inner.opens_at_any_time(node)?);
         }
         Ok(opened)
     }

@@ -70,6 +70,15 @@ impl Passthrough {
         Ok(Opened { handle, flags, ..Opened::default() })
     }
 
+    /// Whether `node` can be opened to be read whatever becomes of its mode: a daemon that may use file handles may read
+    /// everything.
+    ///
+    /// # Errors
+    /// As for every operation on an inode that the guest does not know.
+    pub(crate) fn opens_at_any_time(&self, node: NodeId) -> io::Result<bool> {
+        Ok(self.inode(node)?.is_known_by_handle())
+    }
+
     /// Enters an open file.
     pub(super) fn opened(&self, file: OpenFile, flags: OFlags) -> Opened {
         let mut reply = OpenReplyFlags::empty();

@@ -115,6 +115,8 @@ bitflags! {
         const PARALLEL_DIRECT_WRITES = 1 << 6;
         /// I/O goes to a backing file (never for virtio-fs).
         const PASSTHROUGH = 1 << 7;
+        /// The directory can be opened at any time: a coherent guest that has its listing need not ask. Samepage's own.
+        const LATER = 1 << 31;
     }
 
     /// `flags` of [`super::Attr`].

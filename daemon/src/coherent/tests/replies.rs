@@ -11,6 +11,7 @@ use fuse::{FileSystem, NodeId};
 use zerocopy::{FromBytes, IntoBytes};
 
 use super::kit::{House, ROOT};
+use crate::passthrough::{Config, InodeFileHandles, Passthrough};
 
 #[test]
 fn a_change_of_one_s_own_is_stamped_with_what_it_left() {
@@ -90,6 +91,24 @@ fn a_listing_brings_the_stamps_of_its_names() {
 }
 
 #[test]
+fn opendir_can_wait_where_it_cannot_be_refused_later() {
+    assert_eq!(OpenReplyFlags::LATER.bits(), 1 << 31, "docs/protocol.md, section 5");
+    let house = House::new();
+    let waits = |inode_file_handles| {
+        let guest = house.boot(Config { inode_file_handles, ..house.config() });
+        guest.fs.init(&guest.offer()).unwrap();
+        let opened = guest.fs.opendir(&ROOT, NodeId::ROOT, 0).unwrap();
+        assert_eq!(guest.current(&opened.stamp), "a");
+        opened.flags.contains(OpenReplyFlags::LATER)
+    };
+    // Who may use handles may read everything; who may not depends on the directory's mode.
+    let mandatory = Config { inode_file_handles: InodeFileHandles::Mandatory, ..house.config() };
+    let may_use_handles = Passthrough::new(mandatory).is_ok();
+    assert_eq!(waits(InodeFileHandles::Prefer), may_use_handles);
+    assert!(!waits(InodeFileHandles::Never));
+}
+
+#[test]
 fn an_open_file_s_pages_are_kept() {
     let house = House::new();
     fs::write(house.path("file"), "contents").unwrap();
@@ -117,7 +136,6 @@ fn while_somebody_changes_a_thing_nothing_vouches_for_it() {
 
 #[test]
 fn two_daemons_know_an_inode_by_the_same_slots() {
-    use crate::passthrough::{Config, InodeFileHandles};
     let house = House::new();
     fs::write(house.path("file"), "contents").unwrap();
     fs::create_dir(house.path("dir")).unwrap();

@@ -1,13 +1,17 @@
 //! System calls that a tiny guest has no program for.
 //!
 //! `samepage-calls map FILE`: its first line, read through a mapping;
+//! `samepage-calls list`: the names in the directory that is its standard input, or the error's name;
+//! `samepage-calls sync`: whether that can be synchronized, in the same way;
 //! `samepage-calls set-acl FILE USER RIGHTS`: grant a user rights (0 to 7), and everybody reading.
 
 use std::fs::File;
+use std::os::fd::AsFd;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use rustix::fs::XattrFlags;
+use nix::errno::Errno;
+use rustix::fs::{RawDir, XattrFlags};
 use rustix::mm::{MapFlags, ProtFlags};
 
 /// Where Linux keeps access ACLs, and how it writes them: a version, then entries of tag, rights
@@ -37,9 +41,29 @@ fn run(words: &[&str]) -> Result<()> {
             let acl = acl(user.parse()?, rights.parse()?);
             rustix::fs::setxattr(*file, NAME, &acl, XattrFlags::empty())?;
         }
-        _ => bail!("usage: samepage-calls map FILE | set-acl FILE USER RIGHTS"),
+        ["list"] => println!("{}", list().unwrap_or_else(|errno| format!("{errno:?}"))),
+        ["sync"] => {
+            let synced = nix::unistd::fsync(std::io::stdin());
+            println!("{}", synced.map_or_else(|errno| format!("{errno:?}"), |()| "ok".to_owned()));
+        }
+        _ => bail!("usage: samepage-calls map FILE | list | sync | set-acl FILE USER RIGHTS"),
     }
     Ok(())
+}
+
+/// What `getdents64(2)` says of standard input, with no call in between.
+fn list() -> Result<String, Errno> {
+    let errno = |errno: rustix::io::Errno| Errno::from_raw(errno.raw_os_error());
+    let stdin = std::io::stdin();
+    let mut buffer = Vec::with_capacity(PAGE);
+    let mut directory = RawDir::new(stdin.as_fd(), buffer.spare_capacity_mut());
+    let mut names = Vec::new();
+    while let Some(entry) = directory.next() {
+        names.push(entry.map_err(errno)?.file_name().to_string_lossy().into_owned());
+    }
+    names.retain(|name| name != "." && name != "..");
+    names.sort();
+    Ok(names.join(" "))
 }
 
 fn first_line(file: &File) -> Result<String> {

@@ -3,7 +3,7 @@
 //! `samepage-locker posix|ofd|flock FILE STEP…`, where a step is one of
 //! `read:START:LEN`, `write:START:LEN` (a length of 0 has no end), `unlock:START:LEN`: without waiting;
 //! `wait-read:START:LEN`, `wait-write:START:LEN`: as long as it takes;
-//! `close`: opens the file once more, and closes that;
+//! `close`: opens the file once more, and closes that; `close-read`: the same, but only to read it;
 //! `hold-until:FILE`: waits for a POSIX lock of all of another file, and gives it back;
 //! `hold`: sleeps until a signal comes.
 //! After each step a line says `STEP ok`, or `STEP` and the error's name. Of `flock` locks the bytes mean nothing.
@@ -40,6 +40,7 @@ fn run(words: &[String]) -> Result<()> {
                 take("posix", &gate, "wait-write:0:0")?
             }
             "close" => open().map(|_| Ok(()))?,
+            "close-read" => File::open(path).map(|_| Ok(()))?,
             "hold" => loop {
                 std::thread::park();
             },

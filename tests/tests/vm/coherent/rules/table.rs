@@ -173,4 +173,32 @@ pub(super) const RULES: &[Rule] = &[
         right: "missing",
         wrong: "found",
     },
+    Rule {
+        kernels: ALL,
+        // Closing any descriptor of a file ends the locks of whoever closes it, also one that was open to be read.
+        fault: "flush",
+        stage: ": > f; : > gate",
+        warm: "samepage-locker posix gate write:0:0 hold > /tmp/gate & echo $! > /tmp/pid; \
+               until grep -q ok /tmp/gate; do sleep 0.1; done; \
+               samepage-locker posix f write:0:0 hold-until:gate close-read hold > /tmp/locks & \
+               until grep -q ok /tmp/locks; do sleep 0.1; done",
+        change: ":",
+        look: "kill $(cat /tmp/pid); until grep -q close /tmp/locks; do sleep 0.1; done; \
+               samepage-locker posix f write:0:0 | cut -d ' ' -f 2; kill $(pidof samepage-locker)",
+        right: "ok",
+        wrong: "EAGAIN",
+    },
+    Rule {
+        kernels: ALL,
+        // A directory that was opened without asking cannot be opened any more. The daemon looks at so many others that it
+        // does not keep a descriptor of this one, by which it could be.
+        fault: "gone",
+        stage: "mkdir d more; touch d/f; cd more; mkdir $(seq 300)",
+        warm: "ls d; ls d; ls d; hold sh -c \"exec 3< d; $WAIT; samepage-calls list <&3\"; \
+               ls -l more; stat more/*",
+        change: "rm -r d",
+        look: "said",
+        right: "ENOENT",
+        wrong: "ESTALE",
+    },
 ];
