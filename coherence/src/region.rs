@@ -49,6 +49,22 @@ impl Region {
         unsafe { std::slice::from_raw_parts(first, self.map.len() / WORD_LEN) }
     }
 
+    /// Makes the pages of `len` bytes from `offset` on, as writing to them would, but that no memory is an error here.
+    ///
+    /// # Errors
+    /// There are no such pages, or no memory for them.
+    pub(crate) fn populate(&self, offset: usize, len: usize) -> io::Result<()> {
+        if offset.checked_add(len).is_none_or(|end| end > self.map.len()) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let start = self.map.as_mut_ptr().wrapping_byte_add(offset);
+        // SAFETY: the range lies in the mapping, which lives as long as `self`; no byte of it changes.
+        let populated = unsafe {
+            rustix::mm::madvise(start.cast(), len, rustix::mm::Advice::LinuxPopulateWrite)
+        };
+        Ok(populated?)
+    }
+
     /// Not zero once pages of the file were gone when they were looked at.
     #[inline]
     pub(crate) fn lost(&self) -> &SharedU64 {

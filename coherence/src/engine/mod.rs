@@ -132,6 +132,22 @@ impl Engine {
         File::options().read(true).write(write).open(format!("/proc/self/fd/{own}"))
     }
 
+    /// Keeps everybody from cutting the table's file short or removing it, until a daemon opens it again: a VMM would die
+    /// of pages that are gone. Says whether that could be done. Call it when all that shall write to the file has it open.
+    ///
+    /// # Errors
+    /// Those of `FS_IOC_SETFLAGS`, where the file lies on tmpfs; mostly that `CAP_LINUX_IMMUTABLE` is missing. Nothing
+    /// else depends on it.
+    pub fn seal_table(&self) -> io::Result<bool> {
+        self.table.seal()
+    }
+
+    /// Whether another daemon had sealed the table: then it wants to be sealed again.
+    #[must_use]
+    pub fn table_was_sealed(&self) -> bool {
+        self.table.was_sealed()
+    }
+
     /// What stands for an inode; keep it with the inode.
     #[must_use]
     pub fn inode(&self, identity: &Identity<'_>) -> InodeKey {

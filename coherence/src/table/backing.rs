@@ -8,6 +8,9 @@ use rustix::fs::{FallocateFlags, SeekFrom};
 use shm_layout::word::Ordering::Relaxed;
 use shm_layout::{FIRST_SLOT, SharedU64, WORD_LEN};
 
+use super::file::is_on_tmpfs;
+use crate::region::Region;
+
 /// Bytes that are made at a time: a page, or a few where pages are smaller than the table's header.
 const CHUNK: u64 = 4096;
 const SLOTS_OF_A_CHUNK: u32 = CHUNK as u32 / WORD_LEN as u32;
@@ -26,7 +29,7 @@ impl Backing {
     }
 
     /// Makes sure that the chunk of `slot` is there: one load when it is known to be.
-    pub(super) fn back(&self, file: &File, slot: u32) -> io::Result<()> {
+    pub(super) fn back(&self, file: &File, region: &Region, slot: u32) -> io::Result<()> {
         let chunk = slot / SLOTS_OF_A_CHUNK;
         let known = &self.known[(chunk / u64::BITS) as usize];
         let bit = 1 << (chunk % u64::BITS);
@@ -34,14 +37,14 @@ impl Backing {
         if known.load(Relaxed) & bit != 0 {
             return Ok(());
         }
-        make(file, u64::from(chunk) * CHUNK, CHUNK)?;
+        make(file, region, u64::from(chunk) * CHUNK, CHUNK)?;
         // Relaxed: as above.
         known.advance(Relaxed, |bits| bits | bit);
         Ok(())
     }
 
-    pub(super) fn back_all(&self, file: &File) -> io::Result<()> {
-        make(file, 0, self.bytes)?;
+    pub(super) fn back_all(&self, file: &File, region: &Region) -> io::Result<()> {
+        make(file, region, 0, self.bytes)?;
         for known in &self.known {
             // Relaxed: as above.
             known.store(u64::MAX, Relaxed);
@@ -51,10 +54,12 @@ impl Backing {
 }
 
 /// Makes `len` bytes from `offset`, which read as zero unless they were there.
-fn make(file: &File, offset: u64, len: u64) -> io::Result<()> {
+fn make(file: &File, region: &Region, offset: u64, len: u64) -> io::Result<()> {
     loop {
         match rustix::fs::fallocate(file, FallocateFlags::empty(), offset, len) {
             Err(rustix::io::Errno::INTR) => {}
+            // Sealed.
+            Err(rustix::io::Errno::PERM) => return region.populate(offset as usize, len as usize),
             // A file system that cannot promise room: should it run out, the table is lost and closed.
             Err(rustix::io::Errno::OPNOTSUPP) => return Ok(()),
             result => return Ok(result?),
@@ -67,12 +72,8 @@ fn make(file: &File, offset: u64, len: u64) -> io::Result<()> {
 /// On tmpfs, where tables live, a page that nobody has looked at is a hole, also when it was promised room. Elsewhere
 /// the page cache may be ahead of what the file system knows: every slot.
 pub(crate) fn extents(file: &File, bytes: u64) -> Vec<Range<u32>> {
-    const TMPFS_MAGIC: i64 = 0x0102_1994;
     let all = FIRST_SLOT..(bytes / WORD_LEN as u64) as u32;
-    match rustix::fs::fstatfs(file) {
-        Ok(fs) if fs.f_type == TMPFS_MAGIC => tmpfs_extents(file, &all).unwrap_or(vec![all]),
-        _ => vec![all],
-    }
+    if is_on_tmpfs(file) { tmpfs_extents(file, &all).unwrap_or(vec![all]) } else { vec![all] }
 }
 
 /// None when the file system answers as tmpfs would not.

@@ -8,7 +8,7 @@ use std::path::Path;
 use rustix::fs::{Mode, OFlags};
 use shm_layout::{HEADER_LEN, Header, WORD_LEN};
 
-use super::TableError;
+use super::{TableError, seal};
 
 /// Why a file is not to be trusted.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +35,17 @@ pub enum FileError {
         /// Bits that it may have.
         allowed: u32,
     },
+    /// A daemon has made it immutable, and this one may not undo that.
+    #[error(
+        "is immutable, so that nobody cuts it under a VM; start with CAP_LINUX_IMMUTABLE, or name another table"
+    )]
+    Sealed,
+}
+
+/// Whether the file lies on tmpfs, where tables live.
+pub(super) fn is_on_tmpfs(file: &File) -> bool {
+    const TMPFS_MAGIC: i64 = 0x0102_1994;
+    rustix::fs::fstatfs(file).is_ok_and(|fs| fs.f_type == TMPFS_MAGIC)
 }
 
 /// Opens a file of this user's for reading and writing: an ordinary one, with at most the permissions in `allowed`.
@@ -73,14 +84,19 @@ pub(crate) fn open_to_read(path: &Path) -> Result<File, FileError> {
 
 /// Opens a table, whoever owns it, and checks its size and header.
 pub(crate) fn open_for_reading(path: &Path) -> Result<(File, Header), TableError> {
-    open_table(path, false)
+    open_table(path, false).map(|(file, header, _)| (file, header))
 }
 
-/// Opens a table and checks its size and header, without mapping it.
-pub(super) fn open_table(path: &Path, own: bool) -> Result<(File, Header), TableError> {
-    let opened = if own { open_checked(path, false, 0o640) } else { open_to_read(path) };
+/// Opens a table and checks its size and header, without mapping it. One of this user's own is not sealed any more then;
+/// says whether it was.
+pub(super) fn open_table(path: &Path, own: bool) -> Result<(File, Header, bool), TableError> {
+    let opened = if own {
+        seal::open_unsealed(path, || open_checked(path, false, 0o640))
+    } else {
+        open_to_read(path).map(|file| (file, false))
+    };
     let path = || path.to_owned();
-    let file = opened.map_err(|source| match source {
+    let (file, was_sealed) = opened.map_err(|source| match source {
         FileError::Open(e) if e.kind() == io::ErrorKind::NotFound => {
             TableError::Missing { path: path() }
         }
@@ -101,7 +117,7 @@ pub(super) fn open_table(path: &Path, own: bool) -> Result<(File, Header), Table
         .map_err(|source| TableError::Header { path: path(), source })?;
     match header.table_bytes() {
         stated if stated != len => Err(TableError::CutShort { path: path(), len, stated }),
-        _ => Ok((file, header)),
+        _ => Ok((file, header, was_sealed)),
     }
 }
 

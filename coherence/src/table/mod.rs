@@ -3,6 +3,7 @@
 mod backing;
 mod error;
 mod file;
+mod seal;
 mod view;
 
 use std::fs::File;
@@ -36,6 +37,7 @@ pub(crate) struct Table {
     header: Header,
     region: Region,
     backing: Backing,
+    was_sealed: bool,
 }
 
 /// How a table that does not exist yet shall be.
@@ -63,12 +65,12 @@ impl Table {
     /// Opens the table at `path`. Whatever stands there instead is told apart by the error; nothing that it holds can
     /// fault this process.
     pub(crate) fn open(path: &Path) -> Result<Self, TableError> {
-        let (file, header) = file::open_table(path, true)?;
+        let (file, header, was_sealed) = file::open_table(path, true)?;
         let bytes = header.table_bytes();
         let map = |source| TableError::Map { path: path.to_owned(), source };
         let region = Region::map(&file, bytes).map_err(map)?;
         let backing = Backing::new(bytes);
-        Ok(Self { path: path.to_owned(), file, header, region, backing })
+        Ok(Self { path: path.to_owned(), file, header, region, backing, was_sealed })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -81,6 +83,16 @@ impl Table {
 
     pub(crate) fn header(&self) -> &Header {
         &self.header
+    }
+
+    /// Keeps others from cutting the file short: [`seal::seal`].
+    pub(crate) fn seal(&self) -> io::Result<bool> {
+        seal::seal(&self.file)
+    }
+
+    /// Whether it was sealed when it was opened. It is not since.
+    pub(crate) fn was_sealed(&self) -> bool {
+        self.was_sealed
     }
 
     /// The slots.
@@ -109,12 +121,12 @@ impl Table {
 
     /// Makes sure that the page of `slot` is there.
     pub(crate) fn back(&self, slot: SlotIndex) -> io::Result<()> {
-        self.backing.back(&self.file, slot.get())
+        self.backing.back(&self.file, &self.region, slot.get())
     }
 
     /// Makes sure that every page is there.
     pub(crate) fn back_all(&self) -> io::Result<()> {
-        self.backing.back_all(&self.file)
+        self.backing.back_all(&self.file, &self.region)
     }
 
     /// Advances every slot that anybody can have observed.

@@ -209,3 +209,36 @@ fn a_rebuild_moves_every_word_and_keeps_the_retained_marks() {
     assert_eq!(words.peek(slot(0)), SlotWord::new(2, 0));
     assert_eq!(words.peek(slot(1)), SlotWord::new(2, 1));
 }
+
+#[test]
+fn a_sealed_table_cannot_be_cut_and_goes_on() {
+    let (directory, path, table) = new();
+    match table.seal() {
+        Ok(sealed) => assert!(sealed, "tables of tests lie on tmpfs"),
+        Err(error) => return println!("skipped: a file cannot be made immutable here: {error}"),
+    }
+    let for_writing = || std::fs::OpenOptions::new().write(true).open(&path);
+    let refused = for_writing().unwrap_err();
+    assert_eq!(refused.raw_os_error(), Some(libc::EPERM));
+    assert!(rustix::fs::statat(rustix::fs::CWD, &path, rustix::fs::AtFlags::empty()).is_ok());
+    assert!(std::fs::remove_file(&path).is_err(), "nor removed");
+
+    // Slots whose pages are not there yet can be made and moved.
+    assert_eq!(blocks(&table), 8);
+    table.back(slot(3000)).unwrap();
+    table.words().announce(slot(3000));
+    assert_eq!(blocks(&table), 16);
+    table.back_all().unwrap();
+    table.look();
+    assert!(!table.is_lost());
+
+    // Another daemon opens it, and knows that it must be sealed again.
+    let other = Table::open(&path).unwrap();
+    assert!(other.was_sealed() && !table.was_sealed());
+    assert!(other.words().peek(slot(3000)).0 != 0);
+    assert!(other.seal().unwrap() && for_writing().is_err());
+    drop(Table::open(&path).unwrap());
+    assert!(for_writing().is_ok(), "opening takes the seal away");
+    drop(directory);
+    assert!(!path.exists());
+}

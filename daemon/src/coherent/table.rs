@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use coherence::{AttachError, Engine, GuestAccess, HostProcess, Options};
+use tracing::debug;
 
 use crate::transport::SharedRegion;
 
@@ -77,6 +78,19 @@ pub fn join(
     process: Option<HostProcess>,
 ) -> Result<Arc<Engine>, TableStartError> {
     Ok(Engine::attach(Options { words, group, process, ..Options::new(path) })?)
+}
+
+/// Keeps the table's file from being cut short under VMs that have mapped it: one that nobody named, or one that another
+/// daemon keeps so. A file that the operator named is cut and removed like any other.
+pub fn seal(engine: &Engine, choice: &Choice) {
+    if *choice != Choice::Auto && !engine.table_was_sealed() {
+        return;
+    }
+    match engine.seal_table() {
+        Ok(true) => debug!("the version table is immutable: nobody cuts it under a VM"),
+        Ok(false) => debug!("the version table is not on tmpfs: who cuts it ends VMs"),
+        Err(error) => debug!("the version table stays as it is, and who cuts it ends VMs: {error}"),
+    }
 }
 
 /// `samepage/DEVICE-INODE.table` in the run-time directory: the same for every daemon that this user starts on the

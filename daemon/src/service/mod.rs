@@ -91,6 +91,9 @@ impl Start<'_> {
         if let Some(engine) = engine.as_ref().filter(|_| config.table_region) {
             device.region = Some(table::region(engine).map_err(system("version table"))?);
         }
+        if let Some(engine) = &engine {
+            table::seal(engine, &config.version_table);
+        }
         let window = config.dax.map(|(size, policy)| (Arc::new(Window::new(size)), policy));
         device.window = window.as_ref().map(|(window, _)| Arc::clone(window));
         check_regions(&device)?;

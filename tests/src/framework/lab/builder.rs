@@ -50,6 +50,7 @@ pub struct Builder {
     pub(super) stock_guests: usize,
     pub(super) shared_memory: Option<u64>,
     pub(super) module_fault: Option<String>,
+    pub(super) table_directory: Option<PathBuf>,
     pub(super) environment: Vec<(OsString, OsString)>,
 }
 
@@ -79,6 +80,7 @@ impl Default for Builder {
             stock_guests: 0,
             shared_memory: None,
             module_fault: None,
+            table_directory: None,
             environment: Vec::new(),
         }
     }
@@ -241,6 +243,13 @@ impl Builder {
     #[must_use]
     pub fn stock_guests(mut self, count: usize) -> Self {
         self.stock_guests = count;
+        self
+    }
+
+    /// Where the version table of a coherent lab is; else it is where its sockets are.
+    #[must_use]
+    pub fn table_in(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.table_directory = Some(directory.into());
         self
     }
 

@@ -103,7 +103,9 @@ impl Builder {
             tag: SHARE_TAG.into(),
             cache: self.cache.clone(),
             arguments: self.daemon_arguments.clone(),
-            table: self.coherent.then(|| scratch.join("table")),
+            table: self
+                .coherent
+                .then(|| self.table_directory.as_deref().unwrap_or(scratch).join("table")),
             environment: self.environment.clone(),
             echo: self.echo_daemon,
         };

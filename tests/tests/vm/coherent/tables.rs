@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use rustix::fs::{IFlags, ioctl_setflags};
 use samepage_tests::framework::artifact::kernel;
 use samepage_tests::framework::{Guest, Lab};
 
@@ -172,7 +173,7 @@ fn a_table_that_is_gone_means_to_ask() -> Result<()> {
     lab.power_off()
 }
 
-/// Words that were given up: nothing is cached, and nothing to be told about.
+/// Words that were given up, or are nonsense: nothing is cached that was not told of later, and nothing to be told about.
 #[test]
 fn a_table_that_is_busy_for_good_means_to_ask() -> Result<()> {
     let (lab, table) = with_a_cached_file()?;
@@ -184,7 +185,60 @@ fn a_table_that_is_busy_for_good_means_to_ask() -> Result<()> {
     assert!(costs_requests(guest)?);
     guest.sh("echo more >> /mnt/f; ln /mnt/f /mnt/g")?.ok()?;
     assert_eq!(guest.sh("stat -c %h /mnt/f; cat /mnt/f")?.ok()?.text(), "2\ntext\nmore\n");
+
+    let nonsense = noise().into_iter().cycle().take(words.len()).collect::<Vec<_>>();
+    table.write_all_at(&nonsense, HEADER as u64)?;
+    guest.sh("echo last >> /mnt/f; rm /mnt/g")?.ok()?;
+    assert_eq!(guest.sh("stat -c %h /mnt/f; cat /mnt/f")?.ok()?.text(), "1\ntext\nmore\nlast\n");
     assert_eq!(gone(guest)?, 0);
     assert_calm(guest)?;
+    lab.power_off()
+}
+
+/// A table that is immutable as long as this lives.
+struct Sealed(fs::File);
+
+impl Sealed {
+    fn new(table: &Path) -> Result<Self> {
+        let file = fs::File::open(table)?;
+        ioctl_setflags(&file, IFlags::IMMUTABLE)?;
+        Ok(Self(file))
+    }
+}
+
+impl Drop for Sealed {
+    fn drop(&mut self) {
+        // What cannot be undone is left to the next start of the machine.
+        let _ = ioctl_setflags(&self.0, IFlags::empty());
+    }
+}
+
+/// A daemon makes the table that it finds by itself immutable, where that lies on tmpfs, and does so again with one that
+/// it finds so. Guests and daemons go on with it, and nobody cuts it.
+#[test]
+fn a_sealed_table_cannot_be_cut_under_a_running_guest() -> Result<()> {
+    let place = tempfile::tempdir_in("/dev/shm")?;
+    let mut lab = Lab::builder().coherent().table_in(place.path()).boot()?;
+    let table = lab.table().context("a coherent lab has a table")?.to_owned();
+    let _sealed = match Sealed::new(&table) {
+        Ok(sealed) => sealed,
+        Err(error) => {
+            println!("skipped: a file cannot be made immutable here: {error}");
+            return Ok(());
+        }
+    };
+    let cut = || fs::File::options().write(true).truncate(true).open(&table);
+    assert_eq!(cut().err().and_then(|error| error.raw_os_error()), Some(1), "EPERM");
+    // Names whose slots are on pages that are not there yet.
+    let many = "cd /mnt; for i in $(seq 100); do echo text > f$i; mv f$i g$i; done; echo text > f";
+    lab[0].sh(many)?.ok()?;
+    assert!(!costs_requests(&lab[0])?, "changes are announced and copies are kept");
+
+    lab.crash(0);
+    lab.restart(0)?;
+    assert_eq!(cut().err().and_then(|error| error.raw_os_error()), Some(1), "sealed again");
+    lab[0].sh("rm /mnt/g*; cat /mnt/f")?.ok()?;
+    assert!(!costs_requests(&lab[0])?);
+    assert_eq!(gone(&lab[0])?, 0);
     lab.power_off()
 }

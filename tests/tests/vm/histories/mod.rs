@@ -68,7 +68,7 @@ fn three_coherent_guests_see_nothing_stale() -> Result<()> {
     sees_nothing_stale(&Plan {
         coherent: 3,
         stock: 1,
-        operations: 7000,
+        operations: 20_000,
         kills: 1,
         seed: 13,
         mix: EVERYTHING,
