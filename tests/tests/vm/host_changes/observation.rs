@@ -24,6 +24,8 @@ const ROUND: usize = 200;
 const LOOKS_BETWEEN: u64 = 8;
 /// How long what must come may take.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// How long one look at everything may take, on a machine that is busy with other things.
+const ONE_LOOK: Duration = Duration::from_mins(5);
 
 /// What is to be done.
 pub(super) struct Plan {
@@ -137,7 +139,10 @@ fn wait_for_all(guests: &[Guest], expected: &str) -> Result<()> {
     while !late.is_empty() {
         let trees: Vec<_> =
             late.iter().map(|(_, guest)| begin_tree(guest)).collect::<Result<_>>()?;
-        let seen: Vec<_> = trees.into_iter().map(tree_of).collect::<Result<_>>()?;
+        let trees = late.iter().zip(trees).map(|((number, guest), tree)| {
+            tree_of(tree).with_context(|| format!("guest {number} hangs\n{}", stacks(guest)))
+        });
+        let seen: Vec<_> = trees.collect::<Result<_>>()?;
         if let Some(((number, guest), seen)) =
             late.iter().zip(&seen).find(|(_, seen)| *seen != expected && Instant::now() > far)
         {
@@ -155,7 +160,14 @@ fn begin_tree(guest: &Guest) -> Result<Running> {
 }
 
 fn tree_of(running: Running) -> Result<String> {
-    Ok(running.wait(Instant::now() + PATIENCE)?.ok()?.text())
+    Ok(running.wait(Instant::now() + ONE_LOOK)?.ok()?.text())
+}
+
+/// Where in its kernel each thread of the recorder is.
+fn stacks(guest: &Guest) -> String {
+    let script = "cd /proc; for task in [0-9]*/task/*; do
+        grep -q samepage-rec $task/comm && echo $task && cat $task/stack; done; true";
+    guest.sh(script).map_or_else(|error| format!("{error:#}"), |output| output.text())
 }
 
 fn tree(guest: &Guest) -> Result<String> {
