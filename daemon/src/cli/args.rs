@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args as Group, Parser};
 
-use super::config::LogLevel;
+use super::config::{LogFormat, LogLevel};
 use super::others::{LaterArgs, OldArgs};
 use super::values::{CacheMode, FileHandles, Negotiation, SandboxMode, SeccompAction, WatchMode};
 use crate::coherent::table::Choice;
@@ -339,6 +339,10 @@ pub(super) struct DaemonArgs {
     /// How much to log; the variable `RUST_LOG`, where set, decides instead
     #[arg(long, value_enum, value_name = "LEVEL", default_value_t = LogLevel::Info)]
     pub(super) log_level: LogLevel,
+
+    /// What a line of the log is: `text`, or a `json` object with time, level, guest, message and fields of its own
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Text)]
+    pub(super) log_format: LogFormat,
 
     /// Log to syslog, not to stderr
     #[arg(long)]

@@ -26,6 +26,15 @@ pub enum LogLevel {
     Off,
 }
 
+/// What a line of the log is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Words for people.
+    Text,
+    /// An object for programs.
+    Json,
+}
+
 /// Where the log goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogTarget {
@@ -76,6 +85,8 @@ pub struct Config {
     pub log_level: LogLevel,
     /// Where it goes.
     pub log_target: LogTarget,
+    /// What its lines are.
+    pub log_format: LogFormat,
     /// What logs and figures call the guest, where the user says so.
     pub name: Option<String>,
     /// Where figures can be had.
@@ -130,6 +141,7 @@ pub(super) fn check(args: &Args) -> Result<Config, UsageError> {
         },
         log_level: if args.old.debug { LogLevel::Debug } else { args.daemon.log_level },
         log_target: if args.daemon.syslog { LogTarget::Syslog } else { LogTarget::Stderr },
+        log_format: args.daemon.log_format,
         name: args.daemon.name.clone(),
         stats_socket: args.daemon.stats_socket.clone(),
     };

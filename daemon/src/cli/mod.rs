@@ -12,7 +12,7 @@ mod values;
 
 use std::ffi::OsString;
 
-pub use config::{Config, Front, LogLevel, LogTarget};
+pub use config::{Config, Front, LogFormat, LogLevel, LogTarget};
 pub use usage::UsageError;
 
 /// What the command line asks for.

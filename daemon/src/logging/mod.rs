@@ -1,32 +1,48 @@
 //! Where log lines go: stderr, or the system's logger.
 
+mod json;
 mod named;
 mod syslog;
+#[cfg(test)]
+mod testing;
 
 use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::cli::{LogLevel, LogTarget};
+use crate::cli::{LogFormat, LogLevel, LogTarget};
 use crate::error::StartError;
+use json::Json;
 use named::Named;
 use syslog::Syslog;
 
-/// Starts logging; each line begins with `guest=GUEST`, since many daemons may write to one log. `RUST_LOG`, where set, decides what is logged instead of `level`.
+/// Starts logging; each line names the guest, since many daemons may write to one log. `RUST_LOG`, where set, decides what
+/// is logged instead of `level`.
 ///
 /// # Errors
 /// Where `RUST_LOG` makes no sense or the system's logger does not answer.
-pub fn start(level: LogLevel, target: LogTarget, guest: &str) -> Result<(), StartError> {
+pub fn start(
+    level: LogLevel,
+    (target, format): (LogTarget, LogFormat),
+    guest: &str,
+) -> Result<(), StartError> {
     let filter = filter(level)?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter);
     let line = tracing_subscriber::fmt::format().with_target(false);
-    match target {
-        LogTarget::Stderr => {
+    match (target, format) {
+        (LogTarget::Stderr, LogFormat::Json) => {
+            builder.event_format(Json::new(guest, true)).with_writer(std::io::stderr).init();
+        }
+        (LogTarget::Syslog, LogFormat::Json) => {
+            let syslog = Syslog::connect().map_err(StartError::Syslog)?;
+            builder.event_format(Json::new(guest, false)).with_writer(syslog).init();
+        }
+        (LogTarget::Stderr, LogFormat::Text) => {
             let line = line.with_ansi(std::io::stderr().is_terminal());
             builder.event_format(Named::new(guest, line)).with_writer(std::io::stderr).init();
         }
-        LogTarget::Syslog => {
+        (LogTarget::Syslog, LogFormat::Text) => {
             let syslog = Syslog::connect().map_err(StartError::Syslog)?;
             // The logger adds the time and knows the level from the priority.
             let line = line.with_ansi(false).without_time().with_level(false);

@@ -17,6 +17,7 @@
 //! Each step is taken while there is one thread only: credentials, roots and filters are a thread's own in Linux.
 
 mod ids;
+mod landlock;
 mod link;
 mod privileges;
 mod root;
@@ -266,6 +267,7 @@ pub fn drop_rights(options: &Options, takes: Takes) -> Result<(), SandboxError> 
         // Changing credentials may have unset it.
         end_with_parent().map_err(failed("parent"))?;
     }
+    landlock::confine();
     seccomp::filter(options.seccomp).map_err(SandboxError::Seccomp)
 }
 

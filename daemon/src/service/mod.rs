@@ -43,7 +43,8 @@ pub fn run(config: &Config) -> Result<ExitCode, StartError> {
     if config.sandbox.mode != sandbox::Mode::None {
         sandbox::close_inherited(entrance.inherited())?;
     }
-    logging::start(config.log_level, config.log_target, &config.guest_name())?;
+    let log = (config.log_target, config.log_format);
+    logging::start(config.log_level, log, &config.guest_name())?;
     check_directory(&config.share.shared_dir)?;
     config.sandbox.check()?;
     let descriptors = limits::set_descriptors(config.rlimit_nofile)?;

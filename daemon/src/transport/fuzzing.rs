@@ -196,6 +196,7 @@ pub(crate) fn seeds() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 /// Serve once, with one entry in the available ring.
+#[cfg(test)]
 fn seed(mut memory: Vec<u8>) -> Vec<u8> {
     memory.resize(AVAILABLE as usize, 0);
     // Flags, index 1, head 0.

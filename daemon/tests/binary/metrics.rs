@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use crate::support::daemon::Daemon;
 use crate::support::front_end::FrontEnd;
 use crate::support::guest::Guest;
+use crate::support::wait_until;
 
 fn fetch(daemon: &Daemon) -> String {
     fetch_path(daemon, "/metrics")
@@ -77,4 +78,20 @@ fn a_daemon_says_that_it_is_well() {
     let share = format!("{{guest=\"socket\",directory=\"{}\"}} ", daemon.share().display());
     assert_eq!(figure(&page, &format!("samepaged_share_info{share}")), 1);
     assert!(daemon.log().lines().all(|line| line.starts_with("guest=socket ")), "{}", daemon.log());
+}
+
+#[test]
+fn each_line_of_a_json_log_names_the_guest() {
+    let daemon = Daemon::start(&["--log-format", "json", "--name", "vm \"1\""]);
+    drop(Guest::mount(FrontEnd::connect(&daemon.socket(), 2)));
+    wait_until("the front end has gone", || daemon.log_count("disconnected") == 1);
+    let log = daemon.log();
+    assert!(log.lines().count() >= 3, "{log}");
+    for line in log.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).expect(line);
+        assert_eq!(line["guest"], "vm \"1\"");
+        assert!(
+            line["time"].is_string() && line["level"].is_string() && line["message"].is_string()
+        );
+    }
 }
