@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use samepage_tests::framework::lab::{Guest, MOUNT_POINT};
 use samepage_tests::framework::{Command, cargo};
+
+use crate::subjects::Subject;
 
 /// The tree, below the share.
 pub(crate) const TREE: &str = "tree";
-/// The source of a package, in a guest's own memory.
-pub(crate) const ARCHIVE: &str = "/tmp/package.tar.gz";
+/// The source of a package, packed, in a guest's own memory.
+pub(crate) const ARCHIVE: &str = "/tmp/package.tar";
 /// Longer than any cache with timeouts keeps anything.
 const LONG: Duration = Duration::from_secs(10);
 /// How often the tree is looked at in one round.
@@ -44,9 +45,9 @@ const STATUS: &str = "test -z \"$(git status --porcelain)\"";
 /// Nothing of the share is in the guest's memory; the programs are.
 const FORGET: &str = "echo 3 > /proc/sys/vm/drop_caches; find /proc/self/fd > /dev/null";
 const EMPTY: &str = "rm -rf ../package; mkdir ../package";
-const UNTAR: &str = "tar -xzf /tmp/package.tar.gz -C ../package --strip-components=1";
+const UNTAR: &str = "tar -xf /tmp/package.tar -C ../package --strip-components=1";
 const CONFIGURED: &str = "rm -rf ../package; mkdir ../package; cd ../package; \
-     tar -xzf /tmp/package.tar.gz --strip-components=1; CFLAGS=-O0 ./configure --static > /dev/null";
+     tar -xf /tmp/package.tar --strip-components=1; CFLAGS=-O0 ./configure --static > /dev/null";
 const MAKE: &str = "$MAKE -C ../package libz.a > /dev/null";
 
 impl Job {
@@ -93,9 +94,9 @@ pub(crate) const JOBS: &[Job] = &[
 ];
 
 /// The tree under version control, with all that it has in the past.
-pub(crate) fn commit() -> String {
+pub(crate) fn commit(place: &str) -> String {
     format!(
-        "set -e; cd {MOUNT_POINT}/{TREE}; export HOME=/tmp; git init -q .; \
+        "set -e; cd {place}; export HOME=/tmp; git init -q .; \
          git config user.name guest; git config user.email guest@example.org; \
          git config gc.auto 0; git add .; git commit -qm all; sleep 2; git update-index -q --refresh"
     )
@@ -103,19 +104,19 @@ pub(crate) fn commit() -> String {
 
 impl Job {
     /// Let the guest cache what it will look at.
-    pub(crate) fn prepare(&self, guest: &Guest, make: &str) -> Result<()> {
-        run(guest, make, self.before).map(drop).with_context(|| self.name)
+    pub(crate) fn prepare(&self, subject: &Subject, make: &str) -> Result<()> {
+        run(subject, make, self.before).map(drop).with_context(|| self.name)
     }
 
     /// Nanoseconds.
-    pub(crate) fn time(&self, guest: &Guest, make: &str) -> Result<f64> {
+    pub(crate) fn time(&self, subject: &Subject, make: &str) -> Result<f64> {
         let script = match self.timed {
             Timed::Script(script) => {
                 format!("a=$(date +%s%N); {script}; b=$(date +%s%N); echo $a $b")
             }
             Timed::Probe(way) => format!("{} {way} d0/.. {TIMES}", cargo::probe()?.display()),
         };
-        let text = run(guest, make, &script).with_context(|| self.name)?;
+        let text = run(subject, make, &script).with_context(|| self.name)?;
         let mut numbers = text.split_whitespace().map(str::parse::<u64>);
         let mut number = || numbers.next().context("the guest says no time")?.context("no number");
         let (first, second) = (number()?, number()?);
@@ -126,9 +127,8 @@ impl Job {
     }
 }
 
-fn run(guest: &Guest, make: &str, script: &str) -> Result<String> {
-    let directory = format!("{MOUNT_POINT}/{TREE}");
-    let command = Command::sh(format!("set -e; {script}")).directory(directory);
+fn run(subject: &Subject, make: &str, script: &str) -> Result<String> {
+    let command = Command::sh(format!("set -e; {script}")).directory(&subject.place);
     let command = command.env("HOME", "/tmp").env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin");
-    Ok(guest.run(command.env("MAKE", make))?.ok()?.text())
+    Ok(subject.lab[0].run(command.env("MAKE", make))?.ok()?.text())
 }

@@ -86,13 +86,13 @@ fn run(options: &Options) -> Result<()> {
 /// One after the other; what has to be waited for is waited for together.
 fn round(job: &Job, subjects: &[Subject], make: &str, row: &mut Row) -> Result<()> {
     for subject in subjects {
-        job.prepare(&subject.lab[0], make)?;
+        job.prepare(subject, make)?;
     }
     thread::sleep(job.pause);
     for (at, subject) in subjects.iter().enumerate() {
         let guest = &subject.lab[0];
         let before = subject.counts.then(|| guest.counters()).transpose()?;
-        row.nanoseconds[at].push(job.time(guest, make)?);
+        row.nanoseconds[at].push(job.time(subject, make)?);
         if let Some(before) = before {
             row.requests[at].push(guest.counters()?.since(&before).requests_but(&[]));
         }

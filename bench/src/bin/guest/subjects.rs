@@ -9,7 +9,7 @@ use samepage_tests::framework::artifact::apt::Release;
 use samepage_tests::framework::artifact::tools;
 use samepage_tests::framework::cargo::find_in_path;
 use samepage_tests::framework::daemon::Program;
-use samepage_tests::framework::lab::{Builder, Root};
+use samepage_tests::framework::lab::{Builder, MOUNT_POINT, Root};
 use samepage_tests::framework::{Command, Lab, paths};
 
 use crate::jobs;
@@ -21,10 +21,17 @@ const BYTES: usize = 64;
 /// Megabytes of a guest. They are all up at once.
 const MEMORY: u32 = 768;
 
+/// The guest whose tree is in its own memory: the least that a guest's kernel and programs need for a job.
+const OWN: &str = "tmpfs";
+const MEMORY_FILES: &str = "/tmp/own";
+const SHARE: &str = MOUNT_POINT;
+
 /// A guest with a tree of its own to look at, all of them alike.
 pub(crate) struct Subject {
     pub(crate) name: &'static str,
     pub(crate) lab: Lab,
+    /// Where the tree is.
+    pub(crate) place: String,
     /// Its daemon counts requests.
     pub(crate) counts: bool,
 }
@@ -35,20 +42,25 @@ impl Subject {
         let ours = || Lab::builder().daemon(Program::Samepaged);
         let theirs = || Lab::builder().daemon(Program::Virtiofsd);
         let builders = [
-            ("coherent", true, ours().coherent()),
-            ("virtiofsd auto", false, theirs().cache("auto")),
-            ("virtiofsd never", false, theirs().cache("never")),
-            ("virtiofsd always", false, theirs().cache("always")),
-            ("samepaged auto", true, ours().cache("auto")),
-            ("samepaged never", true, ours().cache("never")),
-            ("samepaged always", true, ours().cache("always")),
+            ("coherent", SHARE, ours().coherent()),
+            (OWN, MEMORY_FILES, ours().cache("auto")),
+            ("virtiofsd auto", SHARE, theirs().cache("auto")),
+            ("virtiofsd never", SHARE, theirs().cache("never")),
+            ("virtiofsd always", SHARE, theirs().cache("always")),
+            ("samepaged auto", SHARE, ours().cache("auto")),
+            ("samepaged never", SHARE, ours().cache("never")),
+            ("samepaged always", SHARE, ours().cache("always")),
         ];
         let is_wanted = |name: &str| {
             let named = wanted.iter().any(|part| name.contains(part.as_str()));
             wanted.is_empty() || name == "coherent" || named
         };
-        let boot = |(name, counts, builder)| {
-            Ok(Self { name, lab: boot(name, builder, kernel, files)?, counts })
+        let boot = |(name, place, builder): (&'static str, _, Builder)| -> Result<Self> {
+            let lab = boot(name, builder, kernel)?;
+            let counts = name != OWN && !name.starts_with("virtiofsd");
+            let subject = Self { name, lab, place: format!("{place}/{}", jobs::TREE), counts };
+            subject.furnish(files).with_context(|| name)?;
+            Ok(subject)
         };
         let subjects: Vec<Self> = builders
             .into_iter()
@@ -58,18 +70,25 @@ impl Subject {
         ensure!(subjects[0].lab[0].is_coherent(), "the first guest is not coherent");
         Ok(subjects)
     }
+
+    /// The tree, where it belongs, and the package.
+    fn furnish(&self, files: usize) -> Result<()> {
+        let guest = &self.lab[0];
+        plant(&self.lab.host(jobs::TREE), files)?;
+        if self.name == OWN {
+            guest.sh(&format!("mkdir {MEMORY_FILES}; cp -r {SHARE}/* {MEMORY_FILES}"))?.ok()?;
+        }
+        guest.sh(&jobs::commit(&self.place))?.ok()?;
+        let archive = fs::read(tools::zlib_source()?)?;
+        let keep = Command::sh(format!("cat > {}", jobs::ARCHIVE)).stdin(archive);
+        guest.run(keep)?.ok().map(drop)
+    }
 }
 
-fn boot(name: &str, builder: Builder, kernel: &str, files: usize) -> Result<Lab> {
+fn boot(name: &str, builder: Builder, kernel: &str) -> Result<Lab> {
     let logs = paths::rig().join("logs/bench").join(name.replace(' ', "-"));
     let builder = builder.kernel(kernel).root(Root::Host).memory(MEMORY).logs(logs);
-    let lab = builder.command_limit(Duration::from_mins(10)).boot()?;
-    plant(&lab.host(jobs::TREE), files)?;
-    lab[0].sh(&jobs::commit())?.ok().with_context(|| name.to_owned())?;
-    let archive = fs::read(tools::zlib_source()?)?;
-    let keep = Command::sh(format!("cat > {}", jobs::ARCHIVE)).stdin(archive);
-    lab[0].run(keep)?.ok()?;
-    Ok(lab)
+    builder.command_limit(Duration::from_mins(10)).boot()
 }
 
 /// The make of this machine, or a fetched one.
