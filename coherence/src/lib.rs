@@ -22,6 +22,7 @@ pub mod mutation;
 
 mod change;
 mod clock;
+mod cuts;
 pub mod hash;
 mod ledger;
 pub mod limits;
@@ -63,10 +64,11 @@ pub use change::{Change, Pending, Published, Unrecorded};
 pub use clock::Clock;
 #[cfg(not(loom))]
 pub use clock::SystemClock;
+pub use cuts::FileNumber;
 #[cfg(not(loom))]
 pub use engine::{
-    AnnounceError, AttachError, Engine, GuestAccess, Hold, Keeper, NameGuard, NoWorker, Options,
-    Tick, Worker,
+    AnnounceError, AttachError, Attendant, Engine, FileLock, GuestAccess, Hold, Keeper, NameGuard,
+    NoWorker, Options, Tenant, Tick, Unyielding, Worker,
 };
 pub use hash::{Identity, InodeKey, InodeSlots};
 #[cfg(not(loom))]
@@ -75,7 +77,7 @@ pub use ledger::Incarnation;
 pub use names::PATIENCE;
 pub use observe::Observation;
 #[cfg(not(loom))]
-pub use proc::HostProcess;
+pub use proc::{HostProcess, Outlook, started_at};
 pub use reap::Reaped;
 pub use shm_layout::{ABI_VERSION, Snapshot, Stamp, TableId, valid_words};
 pub use slots::{SlotIndex, SlotSet};

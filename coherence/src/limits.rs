@@ -28,6 +28,9 @@ pub const MAX_LINGERING: usize = 512;
 /// Name locks. Two names share one when their slots fall on the same stripe.
 pub const NAME_STRIPES: usize = 1024;
 
+/// Files share locks under which they are mapped and cut short.
+pub const CUT_STRIPES: usize = 1024;
+
 /// Leaked marks that are remembered one by one; further ones are only counted.
 pub const MAX_LEAKS: usize = 1024;
 

@@ -94,6 +94,14 @@ mod models {
         LockIgnored,
         /// A name lock is released without release order.
         UnlockRelaxed,
+        /// In a model: a file is cut before those are asked who have it mapped.
+        CutUnasked,
+        /// A holder answers before the pages are gone.
+        AnswerEarly,
+        /// An answer has no release order.
+        AnswerRelaxed,
+        /// In a model: a file is mapped without its stripe's lock.
+        MapUnlocked,
     }
 
     std::thread_local! {

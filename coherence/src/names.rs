@@ -141,6 +141,11 @@ impl<'a> NameLocks<'a> {
         }
     }
 
+    /// Takes the lock for `me` if nobody has it.
+    pub(crate) fn try_lock(self, stripe: usize, me: Owner) -> bool {
+        take(self.word(stripe), FREE, me.encode())
+    }
+
     /// Releases a lock that `me` has.
     pub(crate) fn unlock(self, stripe: usize, me: Owner, clock: &dyn Clock) {
         let word = self.word(stripe);

@@ -1,8 +1,10 @@
 //! Which process is which: a pid means something only with the moment it began.
 
+use std::fmt::Debug;
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
+use std::sync::{Arc, OnceLock};
 
 use rustix::fs::{Mode, OFlags};
 
@@ -37,19 +39,28 @@ impl HostProcess {
 #[derive(Debug)]
 pub(crate) struct Proc {
     directory: Option<File>,
+    /// Who is asked instead.
+    outside: OnceLock<Arc<dyn Outlook>>,
     /// Inode number of this process's pid namespace, or 0.
     pub(crate) pid_namespace: u64,
 }
 
 impl Proc {
     /// For a process that must not see others: of none is it ever certain that it has ended.
-    pub(crate) const fn blind() -> Self {
-        Self { directory: None, pid_namespace: 0 }
+    /// Unless somebody outside looks for it: [`Self::ask`]. The namespace is that of the pids that others write down.
+    pub(crate) const fn blind(pid_namespace: u64) -> Self {
+        Self { directory: None, outside: OnceLock::new(), pid_namespace }
+    }
+
+    /// From now on `outside` is asked whether a process has ended.
+    pub(crate) fn ask(&self, outside: Arc<dyn Outlook>) {
+        // Only the first counts.
+        let _ = self.outside.set(outside);
     }
 
     pub(crate) fn open() -> Self {
         let pid_namespace = std::fs::metadata("/proc/self/ns/pid").map_or(0, |m| m.ino());
-        Self { directory: File::open("/proc").ok(), pid_namespace }
+        Self { directory: File::open("/proc").ok(), outside: OnceLock::new(), pid_namespace }
     }
 
     /// The process that has `pid` now.
@@ -64,9 +75,24 @@ impl Proc {
 
     /// Whether the process is certainly gone.
     pub(crate) fn is_gone(&self, process: ProcessId) -> bool {
+        if let Some(outside) = self.outside.get() {
+            return outside.has_ended(process.pid, process.started);
+        }
         // Without /proc nothing is certain.
         self.directory.is_some() && self.find(process.pid) != Some(process)
     }
+}
+
+/// Looks for processes on behalf of a daemon in a sandbox.
+pub trait Outlook: Debug + Send + Sync {
+    /// Whether the process that has `pid` outside, and began at this clock tick since boot, has certainly ended.
+    fn has_ended(&self, pid: i32, started: u64) -> bool;
+}
+
+/// The clock tick since boot at which the process began that has `pid` now.
+#[must_use]
+pub fn started_at(pid: i32) -> Option<u64> {
+    Some(Proc::open().find(pid)?.started)
 }
 
 /// Field 22 of `/proc/PID/stat`. The second field, the command in parentheses, may hold anything.

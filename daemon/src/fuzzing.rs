@@ -2,6 +2,7 @@
 
 use crate::passthrough::{IdRule, XattrMap};
 
+pub use crate::dax::testing::fuzz::run as window;
 pub use crate::transport::fuzzing::{descriptors, ring};
 
 /// Reads `input` as the rules of `--xattrmap`, a NUL, and names with a NUL behind each.

@@ -34,15 +34,17 @@ fn cargo_fuzz() -> Result<PathBuf> {
     cargo::find_in_path("cargo-fuzz").or_else(|_| cargo::install("cargo-fuzz", VERSION, |_| Ok(())))
 }
 
-/// One valid request an opcode, for the server's fuzzer to begin with. The others find theirs soon.
+/// What the fuzzer begins with, where it would not find that soon: one valid request an opcode, one step of each kind.
 fn plant_seeds(target: &str) -> Result<()> {
-    if target != "server" {
-        return Ok(());
-    }
+    let (package, feature, example) = match target {
+        "server" => ("fuse", "testing", "fuzz-seeds"),
+        "window" => ("samepaged", "fuzzing", "window-seeds"),
+        _ => return Ok(()),
+    };
     let mut command = cargo::command();
     command
-        .args(["run", "--quiet", "--package", "fuse", "--features", "testing"])
-        .args(["--example", "fuzz-seeds", "--"])
+        .args(["run", "--quiet", "--package", package, "--features", feature])
+        .args(["--example", example, "--"])
         .arg(paths::workspace().join("fuzz/corpus").join(target))
         .current_dir(paths::workspace());
     ensure!(command.status().context("cannot run cargo")?.success(), "cannot make seeds");

@@ -48,7 +48,7 @@ pub struct Options {
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Set by a daemon in a sandbox: the process that others know it by. It looks at no `/proc` then, so that it finds
-    /// daemons dead by their locks only.
+    /// daemons dead by their locks only, and asks whether a VMM has ended ([`Engine::ask_outside`]).
     pub process: Option<HostProcess>,
 }
 
@@ -69,7 +69,7 @@ impl Options {
 }
 
 pub(super) fn attach(options: Options) -> Result<Arc<Engine>, AttachError> {
-    let proc = if options.process.is_some() { Proc::blind() } else { Proc::open() };
+    let proc = options.process.map_or_else(Proc::open, |me| Proc::blind(me.pid_namespace));
     let joining = Joining { host_path: host_path(&options.path), options, proc };
     let (host, table) = joining.meet()?;
     let alone = joining.enter(&host, &table)?;
@@ -288,6 +288,7 @@ impl Joining {
             let peer = Peer { row, who };
             undertaker.reap(peer);
             host.names().release_dead(who, &*self.options.clock);
+            host.cut_locks().release_dead(who, &*self.options.clock);
             if undertaker.is_clean(peer) {
                 return Ok(row);
             }

@@ -151,12 +151,12 @@ fn files_that_are_no_host_files_have_their_own_errors() {
     let f = Fixture::new();
     drop(f.join());
     let file = std::fs::OpenOptions::new().write(true).open(host_path(&f.path())).unwrap();
-    file.write_all_at(&2_u64.to_le_bytes(), 8).unwrap();
+    file.write_all_at(&1_u64.to_le_bytes(), 8).unwrap();
     let host = |e: AttachError| match e {
         AttachError::Host(e) => e,
         e => panic!("{e}"),
     };
-    assert!(matches!(host(f.fails()), crate::HostFileError::Version { found: 2, .. }));
+    assert!(matches!(host(f.fails()), crate::HostFileError::Version { found: 1, .. }));
     file.write_all_at(&7_u64.to_le_bytes(), 0).unwrap();
     assert!(matches!(host(f.fails()), crate::HostFileError::Magic { magic: 7, .. }));
     let readable = std::os::unix::fs::PermissionsExt::from_mode(0o640);

@@ -1,6 +1,7 @@
 //! A daemon on a table: everything put together.
 
 mod attach;
+mod cuts;
 mod error;
 mod keeper;
 mod peers;
@@ -17,6 +18,7 @@ use shm_layout::word::Ordering::{Acquire, Relaxed, Release};
 use shm_layout::{SharedU64, TableId};
 
 pub use self::attach::Options;
+pub use self::cuts::{Attendant, FileLock, Tenant, Unyielding};
 pub use self::error::AttachError;
 pub use self::keeper::Keeper;
 pub use self::peers::Tick;
@@ -30,7 +32,7 @@ use crate::ledger::{Incarnation, Line};
 use crate::limits::MAX_WORKERS;
 use crate::names::{NameLocks, Owner};
 use crate::observe::Observation;
-use crate::proc::{Proc, ProcessId};
+use crate::proc::{Outlook, Proc, ProcessId};
 use crate::promises::{self, Promises};
 use crate::slots::{SlotIndex, SlotSet};
 use crate::table::Table;
@@ -245,6 +247,19 @@ impl Engine {
         Ok(Hold { engine: Arc::clone(self), slots })
     }
 
+    /// For a daemon in a sandbox: whom to ask whether a VMM's process has ended.
+    pub fn ask_outside(&self, outlook: Arc<dyn Outlook>) {
+        self.proc.ask(outlook);
+    }
+
+    /// As [`Self::set_front_end`], where somebody outside has found the process: its pid there, and at which clock tick
+    /// since boot it began.
+    pub fn set_front_end_outside(&self, pid: i32, started: u64) {
+        let row = self.own_row();
+        row.set(RowField::FrontEndStarted, started);
+        row.set(RowField::FrontEndPid, pid as u64);
+    }
+
     /// Tells in which process this daemon's DAX mappings live (the VMM's), or that there is none any more.
     pub fn set_front_end(&self, pid: Option<i32>) {
         let process = pid.and_then(|pid| self.proc.find(pid));
@@ -336,7 +351,8 @@ impl Drop for Engine {
         );
         // What this daemon watched, nobody watches now.
         self.table.sweep();
-        if self.holds.get_mut().len() == 0 && !self.workers_left() {
+        let maps = self.host.row(self.row).holder().maps_any();
+        if self.holds.get_mut().len() == 0 && !self.workers_left() && !maps {
             self.host.sign_out(self.row, self.who);
         }
     }

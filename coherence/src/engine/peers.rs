@@ -1,6 +1,7 @@
 //! The other daemons of the table: which are dead, and what they left.
 
 use super::{Engine, KEEPER};
+use crate::cuts::SET_WORDS;
 use crate::host::{HostFile, RowField};
 use crate::ledger::{Incarnation, Line};
 use crate::proc::{Proc, ProcessId};
@@ -44,6 +45,7 @@ impl Undertaker<'_> {
         }
         if self.front_end_is_gone(peer) {
             reaped += reaper.line(row.dax_holds(), peer.who);
+            row.holder().set_maps(&[0; SET_WORDS]);
         }
         reaped += reaper.abandon(row.lingering(), peer.who);
         reaped
@@ -67,7 +69,8 @@ impl Undertaker<'_> {
 
     /// Whether nothing of a dead daemon is left, so that its row may be another's.
     pub(super) fn is_clean(&self, peer: Peer) -> bool {
-        Line::in_use(self.host.row(peer.row).holds()) == 0
+        let row = self.host.row(peer.row);
+        Line::in_use(row.holds()) == 0 && !row.holder().maps_any()
     }
 }
 
@@ -92,6 +95,7 @@ impl Engine {
             let reaped = self.reap_one(peer);
             tick.reaped += reaped;
             self.names().release_dead(peer.who, &*self.clock);
+            self.host.cut_locks().release_dead(peer.who, &*self.clock);
             if self.was_reaped(peer) {
                 continue;
             }
@@ -119,7 +123,7 @@ impl Engine {
         self.undertaker().reap(peer)
     }
 
-    fn undertaker(&self) -> Undertaker<'_> {
+    pub(super) fn undertaker(&self) -> Undertaker<'_> {
         Undertaker {
             host: &self.host,
             words: self.words(),

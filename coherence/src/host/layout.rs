@@ -2,8 +2,10 @@
 
 use shm_layout::WORD_LEN;
 
+use crate::cuts::{SET_WORDS, STRIPE_WORDS};
 use crate::limits::{
-    MAX_CHANGE_SLOTS, MAX_DAEMONS, MAX_HOLDS, MAX_LEAKS, MAX_LINGERING, MAX_WORKERS, NAME_STRIPES,
+    CUT_STRIPES, MAX_CHANGE_SLOTS, MAX_DAEMONS, MAX_HOLDS, MAX_LEAKS, MAX_LINGERING, MAX_WORKERS,
+    NAME_STRIPES,
 };
 
 /// Words of a page; the parts begin at page boundaries.
@@ -22,8 +24,10 @@ pub(crate) mod field {
     pub(crate) const INCARNATIONS: usize = 8;
     /// Leaks that the list has no room for.
     pub(crate) const LEAK_OVERFLOW: usize = 9;
+    /// Not 0: a guest has had other memory in place of pages that a file lost.
+    pub(crate) const BLANKS: usize = 10;
     /// One past the last field.
-    pub(crate) const END: usize = 10;
+    pub(crate) const END: usize = 11;
 }
 
 /// Leaked slots.
@@ -36,8 +40,11 @@ pub(crate) const DIRECTORY: usize = LEAKS + MAX_LEAKS;
 pub(super) const NAMES: usize = DIRECTORY + MAX_DAEMONS.next_multiple_of(PAGE);
 pub(super) const NAME_STEP: usize = LINE;
 
+/// Where daemons ask each other to let go of files, a cache line for each stripe.
+pub(super) const CUTS: usize = NAMES + NAME_STRIPES * NAME_STEP;
+
 /// The rows.
-pub(crate) const ROWS: usize = NAMES + NAME_STRIPES * NAME_STEP;
+pub(crate) const ROWS: usize = CUTS + CUT_STRIPES * STRIPE_WORDS;
 
 /// Words of a worker's part of a row: a cache line of ledger entries, then its pass record and counters.
 pub(crate) const WORKER_WORDS: usize = 2 * LINE;
@@ -47,17 +54,23 @@ pub(crate) const WORKER_ENTRIES: usize = LINE;
 pub(crate) const WORKER_PASS: usize = LINE;
 pub(crate) const WORKER_CHANGES: usize = LINE + 1;
 
-/// Within a row: what the daemon is, its workers, its holds.
+/// Within a row: what the daemon is, its workers, its holds, which files it maps.
 pub(crate) const ROW_WORKERS: usize = PAGE;
 pub(crate) const ROW_HOLDS: usize = ROW_WORKERS + MAX_WORKERS * WORKER_WORDS;
-pub(crate) const ROW_WORDS: usize = ROW_HOLDS + MAX_HOLDS + MAX_LINGERING;
+pub(super) const ROW_CUTS: usize = ROW_HOLDS + MAX_HOLDS + MAX_LINGERING;
+pub(crate) const ROW_WORDS: usize = ROW_ANSWERS + CUT_STRIPES;
+
+/// Within the last part: a bell, the stripes of mapped files, and an answer for each stripe.
+pub(super) const ROW_MAPS: usize = ROW_CUTS + LINE;
+pub(super) const ROW_ANSWERS: usize = ROW_CUTS + PAGE;
 
 /// Words of the file.
 pub(crate) const WORDS: usize = ROWS + MAX_DAEMONS * ROW_WORDS;
 
 const _: () = {
     assert!(MAX_CHANGE_SLOTS == LINE, "a change's entries are one cache line");
-    let parts = [LEAKS, DIRECTORY, NAMES, ROWS, ROW_WORDS];
+    assert!(LINE + SET_WORDS <= PAGE);
+    let parts = [LEAKS, DIRECTORY, NAMES, CUTS, ROWS, ROW_CUTS, ROW_WORDS];
     let mut i = 0;
     while i < parts.len() {
         assert!(parts[i].is_multiple_of(PAGE));
@@ -73,7 +86,8 @@ pub(crate) const fn row_base(index: usize) -> usize {
 /// A row's words: what the daemon is, its workers, its holds.
 pub(crate) fn row_parts(row: &[u64]) -> (&[u64], &[u64], &[u64]) {
     let (fields, rest) = row.split_at(ROW_WORKERS);
-    let (workers, holds) = rest.split_at(ROW_HOLDS - ROW_WORKERS);
+    let (workers, rest) = rest.split_at(ROW_HOLDS - ROW_WORKERS);
+    let (holds, _) = rest.split_at(ROW_CUTS - ROW_HOLDS);
     (fields, workers, holds)
 }
 

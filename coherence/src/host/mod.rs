@@ -17,6 +17,7 @@ pub(crate) use self::layout::{
     DIRECTORY, LEAKS, ROW_WORDS, ROWS, WORDS, field, row_base, row_byte, row_parts, worker_parts,
 };
 pub(crate) use self::row::{Row, RowField, WorkerArea};
+use crate::cuts::{STRIPE_WORDS, Stripe};
 use crate::hash::HashKey;
 use crate::ledger::{Incarnation, Leaks};
 use crate::limits::MAX_DAEMONS;
@@ -29,7 +30,7 @@ use crate::table::{FileError, NewFile, open_checked, place_new};
 pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"SPG-HOST");
 
 /// Raised with any change of layout, of slot placement, or of what the words mean.
-pub(crate) const VERSION: u64 = 1;
+pub(crate) const VERSION: u64 = 2;
 
 /// The host-only file, mapped.
 #[derive(Debug)]
@@ -197,7 +198,30 @@ impl HostFile {
     }
 
     pub(crate) fn names(&self) -> NameLocks<'_> {
-        NameLocks::new(&self.words()[layout::NAMES..ROWS], layout::NAME_STEP)
+        NameLocks::new(&self.words()[layout::NAMES..layout::CUTS], layout::NAME_STEP)
+    }
+
+    /// Locks of the stripes that files share.
+    pub(crate) fn cut_locks(&self) -> NameLocks<'_> {
+        NameLocks::new(&self.words()[layout::CUTS..ROWS], STRIPE_WORDS)
+    }
+
+    /// Stripe `number`, which is below [`CUT_STRIPES`](crate::limits::CUT_STRIPES).
+    pub(crate) fn stripe(&self, number: usize) -> Stripe<'_> {
+        let base = layout::CUTS + number * STRIPE_WORDS;
+        Stripe(&self.words()[base..base + STRIPE_WORDS])
+    }
+
+    /// A guest has other memory in place of pages that a file lost.
+    pub(crate) fn note_blanks(&self) {
+        // Release: as a holder's answer.
+        self.words()[field::BLANKS].store(1, Release);
+    }
+
+    /// Whether any guest has ever had.
+    pub(crate) fn has_blanks(&self) -> bool {
+        // Acquire: whoever was told that a file is cut sees what became of its pages.
+        self.words()[field::BLANKS].load(Acquire) != 0
     }
 
     /// Row `index`, which is below [`MAX_DAEMONS`].
@@ -271,6 +295,7 @@ impl HostFile {
             word.store(0, Relaxed);
         }
         self.words()[field::LEAK_OVERFLOW].store(0, Relaxed);
+        self.words()[field::BLANKS].store(0, Relaxed);
     }
 }
 

@@ -4,8 +4,10 @@ use shm_layout::SharedU64;
 use shm_layout::word::Ordering::{Relaxed, Release};
 
 use super::layout::{
-    ROW_HOLDS, ROW_WORKERS, WORKER_CHANGES, WORKER_ENTRIES, WORKER_PASS, WORKER_WORDS,
+    ROW_ANSWERS, ROW_CUTS, ROW_HOLDS, ROW_MAPS, ROW_WORKERS, WORKER_CHANGES, WORKER_ENTRIES,
+    WORKER_PASS, WORKER_WORDS,
 };
+use crate::cuts::{Holder, SET_WORDS};
 use crate::ledger::{Incarnation, Line};
 use crate::limits::{MAX_HOLDS, MAX_WORKERS};
 use crate::pass::Record;
@@ -85,7 +87,7 @@ impl<'a> Row<'a> {
 
     /// Ledger entries of what the daemon keeps busy for long: DAX mappings, then changes made without their lock.
     pub(crate) fn holds(self) -> &'a [SharedU64] {
-        &self.words[ROW_HOLDS..]
+        &self.words[ROW_HOLDS..ROW_CUTS]
     }
 
     /// Those of DAX mappings: they last as long as the front end does.
@@ -95,7 +97,16 @@ impl<'a> Row<'a> {
 
     /// Those of changes made without their lock: nobody but their maker knows when they may go.
     pub(crate) fn lingering(self) -> &'a [SharedU64] {
-        &self.words[ROW_HOLDS + MAX_HOLDS..]
+        &self.words[ROW_HOLDS + MAX_HOLDS..ROW_CUTS]
+    }
+
+    /// Which files it has mapped, and where it is asked to let go of them.
+    pub(crate) fn holder(self) -> Holder<'a> {
+        Holder {
+            bell: &self.words[ROW_CUTS],
+            maps: &self.words[ROW_MAPS..ROW_MAPS + SET_WORDS],
+            answers: &self.words[ROW_ANSWERS..],
+        }
     }
 
     /// Clears every worker's ledger and all that lingers.

@@ -34,7 +34,7 @@ pub(super) fn models() -> Vec<Model> {
 
 /// A futex, as the kernel promises it: to look and to fall asleep is one step.
 #[derive(Debug)]
-struct Kernel {
+pub(super) struct Kernel {
     sleepers: Mutex<()>,
     bell: Condvar,
     /// Sleepers wake by themselves: nobody wakes those who wait for the dead.
@@ -42,7 +42,7 @@ struct Kernel {
 }
 
 impl Kernel {
-    fn new(times_out: bool) -> Arc<Self> {
+    pub(super) fn new(times_out: bool) -> Arc<Self> {
         Arc::new(Self { sleepers: Mutex::new(()), bell: Condvar::new(), times_out })
     }
 }
@@ -69,7 +69,7 @@ impl Clock for Kernel {
     }
 }
 
-struct Living;
+pub(super) struct Living;
 
 impl Census for Living {
     fn is_gone(&self, _: Owner) -> bool {

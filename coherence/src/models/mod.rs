@@ -5,6 +5,7 @@
 //! them all (`coherence/tests/loom.rs` is the runner).
 
 mod changes;
+mod cuts;
 mod deaths;
 mod kit;
 mod locks;
@@ -52,7 +53,10 @@ impl Model {
 /// Every model.
 #[must_use]
 pub fn all() -> Vec<Model> {
-    [changes::models(), deaths::models(), locks::models()].into_iter().flatten().collect()
+    [changes::models(), deaths::models(), locks::models(), cuts::models()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// Explores a model, with `broken` not followed. Returns how many executions there were.

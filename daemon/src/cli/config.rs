@@ -275,6 +275,7 @@ fn device(args: &Args) -> DeviceOptions {
         once: front.once,
         region: None,
         window: None,
+        identify: std::sync::Arc::new(crate::transport::Plainly),
     }
 }
 

@@ -79,7 +79,10 @@ impl Coherent {
         let tag = self.inner.tag(node)?;
         let (slots, cover) = (self.slots_of(tag)?, self.observatory.cover(tag));
         let set = SetAttr { size: Some(0), kill_suidgid, ..SetAttr::default() };
-        let cut = || self.inner.setattr(ctx, node, opened.handle, &set);
+        let cut = || {
+            self.inner.unmap_for_cut(node)?;
+            self.inner.setattr(ctx, node, opened.handle, &set)
+        };
         let (attributes, published) = names.change(contents(slots), SlotSet::EMPTY, cut)?;
         entry.attr = attributes.attr;
         stamps::replace_inode(

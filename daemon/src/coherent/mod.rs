@@ -5,6 +5,7 @@
 //! filesystem  the trait: which slots each operation announces, and what its reply is stamped with
 //! guest       what a guest agrees to, and what its replies are made of
 //! create      CREATE, which may cut a file that is there
+//! cuts        files that are cut while guests have them mapped
 //! mapping     SETUPMAPPING, which keeps slots busy
 //! names       operations that change names: lock, look up, announce, change
 //! observatory what is observed before the host is asked: the file system's `Observer`
@@ -19,6 +20,7 @@
 
 mod coverage;
 mod create;
+mod cuts;
 mod fault;
 mod filesystem;
 mod guest;
@@ -41,6 +43,7 @@ use fuse::filesystem::Opened;
 use fuse::{NodeId, errno};
 
 use crate::passthrough::{CachePolicy, Config, Observer, Passthrough, StartError, Tag};
+pub use cuts::{Cuts, WindowTenant};
 use observatory::Observatory;
 use workers::Workers;
 

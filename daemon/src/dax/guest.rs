@@ -28,6 +28,14 @@ impl Mapped for GuestView {
         self.window.follow(FileId { device, inode }, size)
     }
 
+    fn fit(&self, device: u64, inode: u64, size: u64) -> io::Result<()> {
+        self.window.fit(FileId { device, inode }, size).map(drop)
+    }
+
+    fn own_cut(&self, device: u64, inode: u64) {
+        self.window.own_cut(FileId { device, inode });
+    }
+
     fn clear(&self) {
         self.window.clear();
     }

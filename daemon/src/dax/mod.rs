@@ -3,6 +3,9 @@
 //! ```text
 //! window  what the guest asks for (SETUPMAPPING, REMOVEMAPPING), checked, and what the VMM is asked to do
 //! spans   what is where in the window
+//! afterlife  what lasts as long as a VMM that has hung up
+//! cut     files that are cut short while they are mapped
+//! host    files that are cut without a word
 //! policy  which files are mapped at all
 //! guest   the window as the file system knows it
 //! ```
@@ -12,13 +15,19 @@
 //! it ends in, nor what lies behind. The guest knows nothing of that: it sets up stretches of 2 MiB, whatever the file's
 //! size, and expects a file that grows to grow in the window too.
 
+mod afterlife;
+mod cut;
 mod guest;
+mod host;
 mod policy;
 mod spans;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod testing;
 #[cfg(test)]
 mod tests;
 mod window;
 
+use std::any::Any;
 use std::fmt;
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -32,6 +41,21 @@ pub const PAGE: u64 = 4096;
 
 /// log2 of [`PAGE`], as INIT tells it.
 pub const ALIGNMENT: u16 = PAGE.trailing_zeros() as u16;
+
+/// While it lives, nobody else maps or cuts the file.
+pub type Entered = Box<dyn Any>;
+
+/// Others who cut files, or map them.
+pub trait Gate: fmt::Debug + Send + Sync {
+    /// Waits until nobody cuts the file; nobody does while the result lives.
+    ///
+    /// # Errors
+    /// It takes too long.
+    fn enter(&self, file: FileId) -> io::Result<Entered>;
+
+    /// These are all files that are mapped. A new one is named before it is mapped.
+    fn set_mapped(&self, files: &[FileId]);
+}
 
 /// The VMM, which holds the window. All numbers are bytes.
 pub trait Front: fmt::Debug + Send + Sync {

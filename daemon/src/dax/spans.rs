@@ -16,10 +16,12 @@ pub(super) struct Span<S> {
     pub(super) writable: bool,
     /// Lengths of the mappings that the VMM has for it, one after the other from the beginning.
     pub(super) pieces: Vec<u64>,
+    /// Bytes of other memory that follow them, where the file had pages before it was cut.
+    pub(super) blank: u64,
 }
 
 impl<S> Span<S> {
-    /// Bytes that are mapped.
+    /// Bytes of the file that are mapped.
     pub(super) fn covered(&self) -> u64 {
         self.pieces.iter().sum()
     }
@@ -34,6 +36,11 @@ impl<S> Span<S> {
         self.covered() < self.wanted(size)
     }
 
+    /// How many mappings the VMM has for it.
+    pub(super) fn mappings(&self) -> usize {
+        self.pieces.len() + usize::from(self.blank > 0)
+    }
+
     /// Its mappings' places, counted from its own beginning.
     pub(super) fn places(&self) -> Vec<(u64, u64)> {
         let place = |at: &mut u64, len: &u64| {
@@ -41,7 +48,8 @@ impl<S> Span<S> {
             *at += len;
             Some((start, *len))
         };
-        self.pieces.iter().scan(0, place).collect()
+        let blank = Some(&self.blank).filter(|len| **len > 0);
+        self.pieces.iter().chain(blank).scan(0, place).collect()
     }
 }
 
@@ -58,7 +66,7 @@ impl<S> Default for Spans<S> {
 impl<S: Clone> Spans<S> {
     /// Mappings that the VMM has.
     pub(super) fn pieces(&self) -> usize {
-        self.0.values().map(|span| span.pieces.len()).sum()
+        self.0.values().map(Span::mappings).sum()
     }
 
     pub(super) fn len(&self) -> usize {
@@ -68,6 +76,10 @@ impl<S: Clone> Spans<S> {
     /// Whether any has more to be mapped, should its file grow.
     pub(super) fn are_open_ended(&self) -> bool {
         self.0.values().any(|span| span.covered() < span.len)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Span<S>> {
+        self.0.values()
     }
 
     /// Where the spans begin that `wanted` accepts.
@@ -123,7 +135,7 @@ pub(super) fn remains<S: Clone>(
     let part = |part: Range<u64>| {
         let offset = span.offset + (part.start - start);
         let len = part.end - part.start;
-        (part.start, Span { len, offset, pieces: Vec::new(), ..span.clone() })
+        (part.start, Span { len, offset, pieces: Vec::new(), blank: 0, ..span.clone() })
     };
     parts.into_iter().filter(|part| part.start < part.end).map(part).collect()
 }

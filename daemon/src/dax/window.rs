@@ -1,19 +1,21 @@
 //! What the guest asks for, and what the VMM is asked to do.
 
+use std::collections::HashSet;
 use std::io;
 use std::ops::Range;
-use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::sync::{Arc, OnceLock};
 
 use fuse::{Held, Mapper, Mapping, errno};
 use parking_lot::Mutex;
-use rustix::event::{PollFd, PollFlags, poll};
 use tracing::{debug, error, warn};
 
+use super::afterlife;
+use super::cut::{Blank, files};
+use super::host::HostWatch;
 use super::spans::{Span, Spans, remains};
-use super::{Front, PAGE, WindowSize};
+use super::{Entered, Front, Gate, PAGE, WindowSize};
 
 /// Mappings that the VMM may have. QEMU 11.1 aborts at 512 memory regions, of which the guest's memory takes some.
 pub(super) const MAX_PIECES: usize = 448;
@@ -35,32 +37,72 @@ pub struct FileId {
 #[derive(Debug)]
 pub struct Window {
     size: u64,
-    state: Mutex<State>,
+    pub(super) state: Mutex<State>,
     /// Whether any span reaches beyond its file's end: files that grow are of no interest otherwise.
     open_ended: AtomicBool,
+    gate: OnceLock<Arc<dyn Gate>>,
+    host: OnceLock<Arc<HostWatch>>,
 }
 
-#[derive(Debug, Default)]
-struct State {
+#[derive(Debug)]
+pub(super) struct State {
     front: Option<Arc<dyn Front>>,
     /// The VMM's process.
     owner: Option<OwnedFd>,
-    spans: Spans<Source>,
+    pub(super) spans: Spans<Source>,
+    pub(super) blank: Blank,
+    /// Files that VMMs may still have mapped which have hung up.
+    pub(super) left_behind: Vec<Vec<FileId>>,
+    /// Mapped files that the guest itself has cut: it knows what they have lost.
+    pub(super) cut_by_guest: HashSet<FileId>,
 }
 
 #[derive(Clone, Debug)]
-struct Source {
-    file: Arc<OwnedFd>,
-    id: FileId,
+pub(super) struct Source {
+    pub(super) file: Arc<OwnedFd>,
+    pub(super) id: FileId,
     /// What goes with it.
     held: Option<Held>,
 }
 
 impl Window {
     /// A window that no VMM has as yet.
-    #[must_use]
-    pub fn new(size: WindowSize) -> Self {
-        Self { size: size.get(), state: Mutex::default(), open_ended: AtomicBool::new(false) }
+    ///
+    /// # Errors
+    /// No descriptor to be had.
+    pub fn new(size: WindowSize) -> io::Result<Self> {
+        let size = size.get();
+        let state = State {
+            front: None,
+            owner: None,
+            spans: Spans::default(),
+            blank: Blank::new(size)?,
+            left_behind: Vec::new(),
+            cut_by_guest: HashSet::new(),
+        };
+        Ok(Self {
+            size,
+            state: Mutex::new(state),
+            open_ended: AtomicBool::new(false),
+            gate: OnceLock::new(),
+            host: OnceLock::new(),
+        })
+    }
+
+    /// From now on what the host cuts is heard of. Starts a thread.
+    ///
+    /// # Errors
+    /// No inotify instance and no thread to be had.
+    pub fn watch_host(self: &Arc<Self>) -> io::Result<()> {
+        // Only the first counts.
+        let _ = self.host.set(HostWatch::start(self)?);
+        Ok(())
+    }
+
+    /// From now on files are mapped in agreement with others who may cut them.
+    pub fn agree_with(&self, gate: Arc<dyn Gate>) {
+        // Only the first counts.
+        let _ = self.gate.set(gate);
     }
 
     /// Its size in bytes.
@@ -84,16 +126,31 @@ impl Window {
 
     /// The VMM has hung up. It may go on using what it has mapped: what goes with that is kept until the VMM's process
     /// has ended, where that cannot be told for as long as the daemon lives.
-    pub fn detach(&self) {
+    pub fn detach(self: &Arc<Self>) {
         let mut state = self.state.lock();
-        let State { owner, mut spans, .. } = std::mem::take(&mut *state);
-        self.settle(&state);
-        drop(state);
-        let held = spans.drain().into_iter().filter_map(|(_, span)| span.source.held);
+        let (owner, spans) = (state.owner.take(), state.spans.drain());
+        state.front = None;
+        let files = files(spans.iter().map(|(_, span)| span));
+        let held = spans.into_iter().filter_map(|(_, span)| span.source.held);
         let held: Vec<_> = held.collect();
-        if !held.is_empty() {
-            keep(held, owner);
+        if !files.is_empty() && !owner.as_ref().is_some_and(afterlife::has_ended) {
+            state.left_behind.push(files.clone());
+            let window = Arc::clone(self);
+            afterlife::keep(owner, move || {
+                drop(held);
+                window.forget(&files);
+            });
         }
+        self.settle(&state);
+    }
+
+    /// A VMM that had hung up with these files mapped has ended.
+    fn forget(&self, files: &[FileId]) {
+        let mut state = self.state.lock();
+        if let Some(at) = state.left_behind.iter().position(|left| left == files) {
+            state.left_behind.swap_remove(at);
+        }
+        self.settle(&state);
     }
 
     /// The guest has unmounted, or has been reset: nothing of it stays mapped.
@@ -103,6 +160,7 @@ impl Window {
     pub fn clear(&self) {
         let mut state = self.state.lock();
         let spans = state.spans.drain();
+        state.cut_by_guest.clear();
         self.settle(&state);
         if let Some(front) = &state.front {
             let mut places = spans.iter().flat_map(|(start, span)| absolute(*start, span));
@@ -131,8 +189,12 @@ impl Window {
         if !self.follows() {
             return Ok(());
         }
-        let mut state = self.state.lock();
         let lacks = |span: &Span<Source>| span.source.id == file && span.lacks(size);
+        if self.state.lock().spans.starts(lacks).is_empty() {
+            return Ok(());
+        }
+        let _entered = self.enter(file)?;
+        let mut state = self.state.lock();
         let starts = state.spans.starts(lacks);
         let chunks = (self.size / WindowSize::CHUNK) as usize;
         let done = starts.into_iter().try_for_each(|start| state.grow(start, size, chunks));
@@ -142,7 +204,25 @@ impl Window {
         })
     }
 
-    fn settle(&self, state: &State) {
+    /// Waits until nobody cuts the file.
+    fn enter(&self, file: FileId) -> io::Result<Option<Entered>> {
+        self.gate.get().map(|gate| gate.enter(file)).transpose()
+    }
+
+    /// Tells which files are mapped.
+    fn announce(&self, state: &State, more: Option<(FileId, BorrowedFd<'_>)>) {
+        if let Some(host) = self.host.get() {
+            let open = state.spans.iter().map(|span| (span.source.id, span.source.file.as_fd()));
+            host.set(open.chain(more));
+        }
+        let Some(gate) = self.gate.get() else { return };
+        let mut all = files(state.spans.iter());
+        all.extend(state.left_behind.iter().flatten().copied().chain(more.map(|(id, _)| id)));
+        gate.set_mapped(&all);
+    }
+
+    pub(super) fn settle(&self, state: &State) {
+        self.announce(state, None);
         // Release: as in `map`.
         self.open_ended.store(state.spans.are_open_ended(), Ordering::Release);
     }
@@ -165,10 +245,12 @@ impl Mapper for Window {
         }
         let stat = rustix::fs::fstat(mapping.file)?;
         let id = FileId { device: stat.st_dev, inode: stat.st_ino };
+        let _entered = self.enter(id)?;
         let mut state = self.state.lock();
         if state.front.is_none() {
             return Err(errno::error(libc::ENODEV));
         }
+        self.announce(&state, Some((id, mapping.file)));
         // Before the file's size is looked at. Release: see `follows`.
         self.open_ended.store(true, Ordering::Release);
         let done = state.set_up(range, mapping, id);
@@ -206,6 +288,7 @@ impl State {
             offset: mapping.file_offset,
             writable: mapping.writable,
             pieces: Vec::new(),
+            blank: 0,
         };
         // What cannot be mapped is refused before anything else is taken away for it.
         whole_pages(&span)?;
@@ -217,7 +300,7 @@ impl State {
     fn make_room(&self, range: &Range<u64>) -> io::Result<()> {
         let starts = self.spans.within(range);
         let goes: usize =
-            starts.iter().filter_map(|at| Some(self.spans.get(*at)?.pieces.len())).sum();
+            starts.iter().filter_map(|at| Some(self.spans.get(*at)?.mappings())).sum();
         // The new one, and each part that remains before or after it.
         let parts = |at: &u64| {
             let end = self.spans.get(*at).map_or(0, |span| at + span.len);
@@ -256,21 +339,20 @@ impl State {
     /// Maps what a file of `size` bytes has of a span and the VMM has not. `chunks`: how many spans Linux may set up; room
     /// for those that are still to come is left.
     fn grow(&mut self, start: u64, size: u64, chunks: usize) -> io::Result<()> {
-        let front = Arc::clone(self.front()?);
         let kept_free = chunks.saturating_sub(self.spans.len());
         let is_full = self.spans.pieces() + kept_free >= MAX_PIECES;
-        let Some(span) = self.spans.get_mut(start) else { return Ok(()) };
-        let (wanted, covered) = (span.wanted(size), span.covered());
+        let Some(span) = self.spans.get(start) else { return Ok(()) };
+        // It may have been cut since: then whoever is told is told of the past.
+        let present = rustix::fs::fstat(&span.source.file)?.st_size.unsigned_abs();
+        let (wanted, covered) = (span.wanted(size.min(present)), span.covered());
         let whole = wanted / PAGE * PAGE;
         if whole > covered {
             if is_full {
                 return Err(errno::error(errno::EIO));
             }
-            let (file, from) = (span.source.file.as_fd(), span.offset + covered);
-            front.map(file, from, start + covered, whole - covered)?;
-            span.pieces.push(whole - covered);
+            self.extend(start, whole)?;
         }
-        if wanted > span.covered() { Err(errno::error(errno::EIO)) } else { Ok(()) }
+        if wanted > whole.max(covered) { Err(errno::error(errno::EIO)) } else { Ok(()) }
     }
 
     fn unmap_all(&self, start: u64, span: &Span<Source>) -> io::Result<()> {
@@ -280,7 +362,7 @@ impl State {
         absolute(start, span).map(unmap).fold(Ok(()), io::Result::and)
     }
 
-    fn front(&self) -> io::Result<&Arc<dyn Front>> {
+    pub(super) fn front(&self) -> io::Result<&Arc<dyn Front>> {
         self.front.as_ref().ok_or_else(|| errno::error(libc::ENODEV))
     }
 }
@@ -298,23 +380,6 @@ fn whole_pages(span: &Span<Source>) -> io::Result<u64> {
     }
     warn!("a file of {size} bytes cannot be mapped: its last page is not whole (docs/dax.md)");
     Err(errno::error(errno::EIO))
-}
-
-/// Keeps something until a process has ended.
-fn keep(held: Vec<Held>, owner: Option<OwnedFd>) {
-    let Some(owner) = owner else { return std::mem::forget(held) };
-    let held = Arc::new(held);
-    let waits = Arc::clone(&held);
-    let wait = move || {
-        let mut fds = [PollFd::new(&owner, PollFlags::IN)];
-        let ended = rustix::io::retry_on_intr(|| poll(&mut fds, None));
-        if ended.is_err() {
-            std::mem::forget(waits);
-        }
-    };
-    if thread::Builder::new().name("afterlife".to_owned()).spawn(wait).is_err() {
-        std::mem::forget(held);
-    }
 }
 
 /// The mappings of the span at `start`: where in the window, how long.

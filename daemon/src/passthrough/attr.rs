@@ -90,12 +90,19 @@ impl Passthrough {
     ) -> io::Result<()> {
         if let Some(handle) = handle {
             let file = self.handles.file(node, handle)?;
-            let _guard = WithoutFsetid::when(kill_suidgid)?;
-            return Ok(rustix::fs::ftruncate(&*file, size)?);
+            return self.cut(file.as_fd(), size, kill_suidgid);
         }
         let file = self.open_inode(&self.inode(node)?, OFlags::WRONLY)?;
-        let _guard = WithoutFsetid::when(kill_suidgid)?;
-        Ok(rustix::fs::ftruncate(file, size)?)
+        self.cut(file.as_fd(), size, kill_suidgid)
+    }
+
+    fn cut(&self, file: BorrowedFd<'_>, size: u64, kill_suidgid: bool) -> io::Result<()> {
+        let grows = stat(file)?.size() < size;
+        let cutting = self.before_cut(file, size)?;
+        let guard = WithoutFsetid::when(kill_suidgid)?;
+        rustix::fs::ftruncate(file, size)?;
+        drop((guard, cutting));
+        if grows { self.has_grown(file) } else { Ok(()) }
     }
 
     /// Linux never asks: virtio-fs mounts with `default_permissions`.

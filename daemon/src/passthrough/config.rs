@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::ids::IdRule;
-use super::mapped::Mapped;
+use super::mapped::{Mapped, Neighbours};
 use super::xattrmap::XattrMap;
 
 /// What the guest may cache. The meanings are virtiofsd's.
@@ -108,6 +108,8 @@ pub struct Config {
     pub max_descriptors: Option<usize>,
     /// Who maps pages of files for the guest; none: nobody does.
     pub mapped: Option<Arc<dyn Mapped>>,
+    /// Others who map files of the directory; none: nobody is known.
+    pub neighbours: Option<Arc<dyn Neighbours>>,
 }
 
 impl Default for Config {
@@ -137,6 +139,7 @@ impl Default for Config {
             readonly: false,
             max_descriptors: None,
             mapped: None,
+            neighbours: None,
         }
     }
 }

@@ -141,7 +141,11 @@ impl Passthrough {
         let entry = self.entry(parent, Found::Path(path))?;
         let node = NodeId(entry.nodeid);
         let open = Open { flags: create.flags, kill_suidgid: create.kill_suidgid };
-        let opened = self.do_open(node, open).inspect_err(|_| self.inodes.forget(node, 1))?;
+        let cuts = self.host_flags(create.flags).contains(OFlags::TRUNC);
+        let unmapped = if cuts { self.unmap_for_cut(node) } else { Ok(()) };
+        let opened = unmapped
+            .and_then(|()| self.do_open(node, open))
+            .inspect_err(|_| self.inodes.forget(node, 1))?;
         Ok((entry, opened))
     }
 

@@ -11,6 +11,7 @@ use rustix::fs::{FallocateFlags, OFlags, SeekFrom};
 
 use super::Passthrough;
 use super::credentials::WithoutFsetid;
+use super::stat::stat;
 use crate::sys;
 
 impl Passthrough {
@@ -84,7 +85,14 @@ impl Passthrough {
         let mode = FallocateFlags::from_bits_retain(mode);
         let _guard = WithoutFsetid::when(self.kills_privileges(context))?;
         self.drop_capability(file.as_fd())?;
+        let cutting = if mode.contains(FallocateFlags::COLLAPSE_RANGE) {
+            let size = stat(file.as_fd())?.size().saturating_sub(range.1);
+            self.before_cut(file.as_fd(), size)?
+        } else {
+            None
+        };
         rustix::fs::fallocate(&*file, mode, range.0, range.1)?;
+        drop(cutting);
         self.has_grown(file.as_fd())
     }
 

@@ -1,10 +1,12 @@
 //! For whoever keeps pages of files mapped for the guest (DAX): it decides which files are, and has to follow their sizes.
 //! Where the pages are is none of this file system's business.
 
+use std::any::Any;
 use std::fmt::Debug;
 use std::io;
 use std::os::fd::AsFd;
 
+use fuse::NodeId;
 use fuse::abi::AttrFlags;
 
 use super::Passthrough;
@@ -24,11 +26,72 @@ pub trait Mapped: Debug + Send + Sync {
     /// It must not learn that: it would use what is not mapped.
     fn follow(&self, device: u64, inode: u64, size: u64) -> io::Result<()>;
 
+    /// A file will have `size` bytes, which the guest does not know: no page stays mapped that it will not have then.
+    ///
+    /// # Errors
+    /// Then the file must stay as it is.
+    fn fit(&self, device: u64, inode: u64, size: u64) -> io::Result<()>;
+
+    /// The guest itself is about to cut a file. Its kernel has unmapped it.
+    fn own_cut(&self, device: u64, inode: u64);
+
     /// The guest has unmounted, or has gone: nothing stays mapped.
     fn clear(&self);
 }
 
+/// Others who have files of the shared directory mapped for their guests.
+pub trait Neighbours: Debug + Send + Sync {
+    /// A file will have `size` bytes: nobody keeps a page mapped that it will not have then, nor maps one while the result
+    /// lives.
+    ///
+    /// # Errors
+    /// Then the file must stay as it is.
+    fn before_cut(&self, device: u64, inode: u64, size: u64) -> io::Result<Cutting>;
+
+    /// Whether somebody's guest waits for files to grow.
+    fn mind_growth(&self) -> bool;
+
+    /// A file has got longer.
+    ///
+    /// # Errors
+    /// A guest that has it mapped does not get the new pages.
+    fn grown(&self, device: u64, inode: u64, size: u64) -> io::Result<()>;
+}
+
+/// The right to cut a file.
+pub type Cutting = Box<dyn Any>;
+
 impl Passthrough {
+    /// Before a file is cut to `size` bytes.
+    ///
+    /// # Errors
+    /// `EBUSY`: another guest has it mapped, and its VMM does not let go.
+    pub(super) fn before_cut(&self, file: impl AsFd, size: u64) -> io::Result<Option<Cutting>> {
+        let (mapped, neighbours) = (&self.config.mapped, &self.config.neighbours);
+        if mapped.is_none() && neighbours.is_none() {
+            return Ok(None);
+        }
+        let stat = stat(file)?;
+        if stat.file_type() != FileType::Regular {
+            return Ok(None);
+        }
+        if let Some(mapped) = mapped {
+            mapped.own_cut(stat.device(), stat.ino());
+        }
+        let neighbours = neighbours.as_ref();
+        neighbours.map(|all| all.before_cut(stat.device(), stat.ino(), size)).transpose()
+    }
+
+    /// The guest is about to cut a file to nothing that it takes for another: it has not unmapped what it has of it.
+    ///
+    /// # Errors
+    /// Those of [`Mapped::fit`].
+    pub fn unmap_for_cut(&self, node: NodeId) -> io::Result<()> {
+        let Some(mapped) = &self.config.mapped else { return Ok(()) };
+        let stat = stat(self.path_fd(node)?)?;
+        mapped.fit(stat.device(), stat.ino(), 0)
+    }
+
     /// The guest is about to be told of these attributes; returns what it is told besides.
     ///
     /// # Errors
@@ -51,8 +114,13 @@ impl Passthrough {
     /// Those of [`Mapped::follow`], or of `statx(2)`.
     pub(super) fn has_grown(&self, file: impl AsFd) -> io::Result<()> {
         let mapped = self.config.mapped.as_ref().filter(|mapped| mapped.follows());
-        let Some(mapped) = mapped else { return Ok(()) };
+        let neighbours = self.config.neighbours.as_ref().filter(|others| others.mind_growth());
+        if mapped.is_none() && neighbours.is_none() {
+            return Ok(());
+        }
         let stat = stat(file)?;
-        mapped.follow(stat.device(), stat.ino(), stat.size())
+        let (device, inode, size) = (stat.device(), stat.ino(), stat.size());
+        let own = mapped.map_or(Ok(()), |mapped| mapped.follow(device, inode, size));
+        neighbours.map_or(Ok(()), |others| others.grown(device, inode, size)).and(own)
     }
 }

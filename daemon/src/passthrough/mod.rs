@@ -69,7 +69,7 @@ pub use error::StartError;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use ids::try_out_ids;
 pub use ids::{IdRule, Shift};
-pub use mapped::Mapped;
+pub use mapped::{Cutting, Mapped, Neighbours};
 pub(crate) use mounts::reopen;
 pub use observer::{HostInode, NameRule, Observer, Pin, Tag};
 pub use thread::{prepare_thread, use_proc_self_fd};

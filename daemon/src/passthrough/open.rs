@@ -48,6 +48,8 @@ impl Passthrough {
             return Ok(self.opened(OpenFile::to_read(node, path, permit), flags));
         }
         let file = {
+            let cuts = flags.contains(OFlags::TRUNC);
+            let _cutting = if cuts { self.before_cut(self.path_of(&inode)?, 0)? } else { None };
             let _guard = WithoutFsetid::when(open.kill_suidgid)?;
             self.open_inode(&inode, flags)?
         };

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use coherence::Outlook;
 use coherence::watch::Privilege;
 use parking_lot::Mutex;
 use rustix::io::retry_on_intr;
@@ -27,11 +28,58 @@ pub enum Asked {
     Group = 3,
     /// Mark the file system of the second descriptor in the group that is the first.
     Mark = 4,
+    /// Which process is at the other end of a socket.
+    Peer = 5,
+    /// Whether a process has ended.
+    Ended = 6,
+}
+
+/// A process as it is known outside.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outsider {
+    /// Its pid there.
+    pub pid: i32,
+    /// The clock tick since boot at which it began.
+    pub started: u64,
+}
+
+/// Bytes of an [`Outsider`].
+const OUTSIDER: usize = 12;
+
+impl Outsider {
+    fn encode(self) -> [u8; OUTSIDER] {
+        let mut bytes = [0; OUTSIDER];
+        let (pid, started) = bytes.split_at_mut(4);
+        pid.copy_from_slice(&self.pid.to_ne_bytes());
+        started.copy_from_slice(&self.started.to_ne_bytes());
+        bytes
+    }
+
+    fn decode(bytes: [u8; OUTSIDER]) -> Self {
+        let [a, b, c, d, started @ ..] = bytes;
+        Self { pid: i32::from_ne_bytes([a, b, c, d]), started: u64::from_ne_bytes(started) }
+    }
+}
+
+/// A question as the outside gets it.
+#[derive(Debug)]
+pub(super) struct Question {
+    /// None: there is no such question.
+    pub(super) asked: Option<Asked>,
+    pub(super) fds: Vec<OwnedFd>,
+    pub(super) about: Outsider,
+}
+
+/// What is answered where nothing went wrong.
+#[derive(Debug, Default)]
+pub(super) struct Answer {
+    pub(super) fds: Vec<OwnedFd>,
+    pub(super) process: Outsider,
 }
 
 impl Asked {
     fn from_byte(byte: u8) -> Option<Self> {
-        [Self::MapIds, Self::Sockets, Self::Group, Self::Mark]
+        [Self::MapIds, Self::Sockets, Self::Group, Self::Mark, Self::Peer, Self::Ended]
             .into_iter()
             .find(|asked| *asked as u8 == byte)
     }
@@ -59,15 +107,38 @@ impl Link {
     /// # Errors
     /// What the outside answers; `EPIPE` where it has gone.
     pub fn ask(&self, what: Asked, fds: &[BorrowedFd<'_>]) -> io::Result<Vec<OwnedFd>> {
+        Ok(self.ask_about(what, fds, Outsider::default())?.fds)
+    }
+
+    /// Which process is at the other end of a socket; with it, what becomes readable when that ends.
+    ///
+    /// # Errors
+    /// As for [`Self::ask`]; it has gone.
+    pub fn peer(&self, socket: BorrowedFd<'_>) -> io::Result<(Outsider, OwnedFd)> {
+        let Answer { fds, process } =
+            self.ask_about(Asked::Peer, &[socket], Outsider::default())?;
+        let [pidfd] = <[OwnedFd; 1]>::try_from(fds).map_err(|_| io::ErrorKind::InvalidData)?;
+        Ok((process, pidfd))
+    }
+
+    fn ask_about(
+        &self,
+        what: Asked,
+        fds: &[BorrowedFd<'_>],
+        about: Outsider,
+    ) -> io::Result<Answer> {
         // One question at a time, with its answer.
         let questions = self.questions.lock();
-        send(questions.as_fd(), &[what as u8], fds)?;
-        let mut answer = [0; 4];
+        let mut question = [what as u8; 1 + OUTSIDER];
+        question[1..].copy_from_slice(&about.encode());
+        send(questions.as_fd(), &question, fds)?;
+        let mut answer = [0; 4 + OUTSIDER];
         let (length, fds) = receive(questions.as_fd(), &mut answer)?;
-        match (length, i32::from_ne_bytes(answer)) {
-            (4, 0) => Ok(fds),
-            (4, errno) => Err(io::Error::from_raw_os_error(errno)),
-            _ => Err(io::ErrorKind::BrokenPipe.into()),
+        let [a, b, c, d, process @ ..] = answer;
+        match i32::from_ne_bytes([a, b, c, d]) {
+            _ if length != answer.len() => Err(io::ErrorKind::BrokenPipe.into()),
+            0 => Ok(Answer { fds, process: Outsider::decode(process) }),
+            errno => Err(io::Error::from_raw_os_error(errno)),
         }
     }
 
@@ -90,21 +161,33 @@ impl Privilege for Link {
     }
 }
 
+impl Outlook for Link {
+    fn has_ended(&self, pid: i32, started: u64) -> bool {
+        self.ask_about(Asked::Ended, &[], Outsider { pid, started }).is_ok()
+    }
+}
+
 /// The outside's end.
 impl Link {
     /// The next question. None: there are no more, for the inside has ended.
-    pub(super) fn question(&self) -> io::Result<Option<(Option<Asked>, Vec<OwnedFd>)>> {
-        let mut what = [0; 1];
+    pub(super) fn question(&self) -> io::Result<Option<Question>> {
+        let mut what = [0; 1 + OUTSIDER];
         let (length, fds) = receive(self.questions.lock().as_fd(), &mut what)?;
-        Ok((length != 0).then(|| (Asked::from_byte(what[0]), fds)))
+        let [byte, about @ ..] = what;
+        let asked = Asked::from_byte(byte).filter(|_| length == what.len());
+        Ok((length != 0).then(|| Question { asked, fds, about: Outsider::decode(about) }))
     }
 
-    pub(super) fn answer(&self, result: io::Result<Vec<OwnedFd>>) -> io::Result<()> {
-        let (errno, fds) = match result {
-            Ok(fds) => (0, fds),
-            Err(error) => (error.raw_os_error().unwrap_or(libc::EIO), Vec::new()),
+    pub(super) fn answer(&self, result: io::Result<Answer>) -> io::Result<()> {
+        let (errno, answer) = match result {
+            Ok(answer) => (0, answer),
+            Err(error) => (error.raw_os_error().unwrap_or(libc::EIO), Answer::default()),
         };
-        send(self.questions.lock().as_fd(), &errno.to_ne_bytes(), &borrow(&fds))
+        let mut bytes = [0; 4 + OUTSIDER];
+        let (number, process) = bytes.split_at_mut(4);
+        number.copy_from_slice(&i32::to_ne_bytes(errno));
+        process.copy_from_slice(&answer.process.encode());
+        send(self.questions.lock().as_fd(), &bytes, &borrow(&answer.fds))
     }
 
     pub(super) fn order_to_stop(&self) -> io::Result<()> {

@@ -6,13 +6,14 @@
 //!  starts, locks the pid file, forks ───────▶ joins the version table
 //!  makes the sockets               ◀─ asks ─  gets them as descriptors
 //!  watches file systems (fanotify) ◀─ asks ─  makes the shared directory its root
+//!  looks for VMMs' processes       ◀─ asks ─  learns who has connected, and who has ended
 //!  waits; passes signals on        ─ stop ──▶ drops its rights, then starts threads and serves
 //!  removes sockets and pid file    ◀─ ends ─
 //! ```
 //!
-//! The supervisor never sees a guest's data. It answers three questions, with descriptors and never with paths that the
+//! The supervisor never sees a guest's data. It answers five questions, with descriptors and never with paths that the
 //! other side names; see [`link`](self::link). What is inside may ask whatever it likes: it learns of changes on file
-//! systems that it has descriptors of, and gets no other file.
+//! systems that it has descriptors of, which process has connected to it and whether a pid is in use, and gets no file.
 //!
 //! Each step is taken while there is one thread only: credentials, roots and filters are a thread's own in Linux.
 
@@ -39,7 +40,7 @@ use rustix::thread::CapabilitySet;
 use thiserror::Error;
 
 pub use ids::IdRange;
-pub use link::{Asked, Link};
+pub use link::{Asked, Link, Outsider};
 pub use privileges::ModCaps;
 pub use seccomp::Seccomp;
 pub use supervisor::{Ended, Outside, Supervisor};

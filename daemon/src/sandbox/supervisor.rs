@@ -1,7 +1,7 @@
 //! The process outside: it makes what has a path, and removes it again.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::ExitCode;
 
 use coherence::watch;
@@ -10,10 +10,11 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{PidfdFlags, pidfd_open};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use super::ids::IdMaps;
-use super::link::{Asked, Link};
+use super::link::{Answer, Asked, Link, Outsider, Question};
 use super::{SandboxError, failed};
 
 /// What the process outside has to do for the one inside.
@@ -96,13 +97,13 @@ impl Supervisor {
     /// Waits until the child has made its user namespace, and maps its ids.
     pub(super) fn map_ids(self, maps: &IdMaps) -> Result<Self, SandboxError> {
         let question = self.link.question().map_err(failed("id maps"))?;
-        if !matches!(question, Some((Some(Asked::MapIds), _))) {
+        if !question.is_some_and(|question| question.asked == Some(Asked::MapIds)) {
             // It has said why.
             self.end_child();
             std::process::exit(1);
         }
         maps.apply(self.child).inspect_err(|_| self.end_child())?;
-        self.link.answer(Ok(Vec::new())).map_err(failed("id maps"))?;
+        self.link.answer(Ok(Answer::default())).map_err(failed("id maps"))?;
         Ok(self)
     }
 
@@ -141,20 +142,31 @@ impl Supervisor {
         &mut self,
         outside: &mut dyn Outside,
     ) -> Result<bool, crate::error::StartError> {
-        let Ok(Some((asked, fds))) = self.link.question() else { return Ok(false) };
+        let Ok(Some(Question { asked, fds, about })) = self.link.question() else {
+            return Ok(false);
+        };
+        let only = |fds| Answer { fds, ..Answer::default() };
         let answer = match asked {
             Some(Asked::Sockets) if !self.serving => {
                 let sockets = outside.sockets()?;
                 self.serving = true;
-                let answered = self.link.answer(Ok(sockets)).is_ok();
+                let answered = self.link.answer(Ok(only(sockets))).is_ok();
                 keep_only_what_watching_takes();
                 return Ok(answered);
             }
-            Some(Asked::Group) => watch::new_group().map(|group| vec![group]),
+            Some(Asked::Group) => watch::new_group().map(|group| only(vec![group])),
             Some(Asked::Mark) => match &fds[..] {
-                [group, file] => watch::mark(group.as_fd(), file.as_fd()).map(|()| Vec::new()),
+                [group, file] => {
+                    watch::mark(group.as_fd(), file.as_fd()).map(|()| Answer::default())
+                }
                 _ => Err(io::Error::from_raw_os_error(libc::EINVAL)),
             },
+            Some(Asked::Peer) => match &fds[..] {
+                [socket] => peer(socket.as_fd()),
+                _ => Err(io::Error::from_raw_os_error(libc::EINVAL)),
+            },
+            Some(Asked::Ended) if has_ended(about) => Ok(Answer::default()),
+            Some(Asked::Ended) => Err(io::Error::from_raw_os_error(libc::EBUSY)),
             _ => Err(io::Error::from_raw_os_error(libc::EINVAL)),
         };
         Ok(self.link.answer(answer).is_ok())
@@ -196,6 +208,22 @@ fn keep_only_what_watching_takes() {
         inheritable: CapabilitySet::empty(),
     };
     let _ = rustix::thread::set_capabilities(None, sets);
+}
+
+/// The process at the other end of a socket.
+fn peer(socket: BorrowedFd<'_>) -> io::Result<Answer> {
+    let gone = || io::Error::from_raw_os_error(libc::ESRCH);
+    let process = rustix::net::sockopt::socket_peercred(socket)?.pid;
+    let pid = process.as_raw_nonzero().get();
+    let pidfd = pidfd_open(process, PidfdFlags::empty())?;
+    // Should the process have ended since it connected, and another have its pid: that one is taken for the VMM, and
+    // nothing of the VMM is left that anybody could wait for.
+    let started = coherence::started_at(pid).ok_or_else(gone)?;
+    Ok(Answer { fds: vec![pidfd], process: Outsider { pid, started } })
+}
+
+fn has_ended(Outsider { pid, started }: Outsider) -> bool {
+    coherence::started_at(pid) != Some(started)
 }
 
 fn ended(child: Pid) -> nix::Result<Option<Ended>> {

@@ -4,25 +4,26 @@ mod door;
 
 use std::fs;
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use coherence::watch::{Mode, MountTable, OwnPrivilege, Privilege, Watcher};
-use coherence::{Engine, HostProcess, Keeper};
+use coherence::{Attendant, Engine, HostProcess, Keeper, Outlook};
 use fuse::io::{ReplyWriter, RequestReader};
 use fuse::park::Park;
 use fuse::{FileSystem, Handled, Mapper, ProtocolError, Server, ServerConfig};
 use tracing::{info, warn};
 
 use crate::cli::{Config, Front};
-use crate::coherent::{Coherent, table};
+use crate::coherent::{Coherent, Cuts, WindowTenant, table};
 use crate::dax::{self, GuestView, Window};
 use crate::error::StartError;
 use crate::metrics::{self, ProcessFiles, Sources};
 use crate::passthrough::{self, InodeFileHandles, Passthrough};
-use crate::sandbox::{self, Enclosed, Inside, Side, Takes};
-use crate::transport::{self, Counters, RequestHandler, Stopper};
+use crate::sandbox::{self, Enclosed, Inside, Link, Side, Takes};
+use crate::transport::{self, Counters, Identify, Peer, RequestHandler, Stopper};
 use crate::{limits, logging, signals, socket};
 
 use door::{Asking, Door, Entrance, Listeners};
@@ -95,14 +96,27 @@ impl Start<'_> {
         if let Some(engine) = &engine {
             table::seal(engine, &config.version_table);
         }
-        let window = config.dax.map(|(size, policy)| (Arc::new(Window::new(size)), policy));
+        let window = config.dax.map(|(size, policy)| Ok((Arc::new(Window::new(size)?), policy)));
+        let window = window.transpose().map_err(system("memory for --dax-window"))?;
         device.window = window.as_ref().map(|(window, _)| Arc::clone(window));
         check_regions(&device)?;
+        if let Some(inside) = &inside {
+            device.identify = Arc::new(FromOutside(Arc::clone(&inside.link)));
+            if let Some(engine) = &engine {
+                engine.ask_outside(Arc::clone(&inside.link) as Arc<dyn Outlook>);
+            }
+        }
         let door = asking.open(config.stats_socket.as_deref())?;
         let surroundings = self.surroundings(inside.as_ref())?;
         let mut share = config.share.clone();
         share.shared_dir.clone_from(&surroundings.shared_dir);
+        if let Some(engine) = &engine {
+            share.neighbours = Some(Arc::new(Cuts::new(engine)));
+        }
         if let Some((window, policy)) = window {
+            if let Some(engine) = &engine {
+                window.agree_with(Arc::new(Cuts::new(engine)));
+            }
             share.mapped = Some(Arc::new(GuestView { window, policy }));
         }
         let serving = Serving { start: self, device, door, inside, process: surroundings.process };
@@ -203,6 +217,19 @@ impl Serving<'_> {
             }
             None => None,
         };
+        let _attendant = match (&coherence, &self.device.window) {
+            (Some((engine, _)), Some(window)) => {
+                let tenant = Arc::new(WindowTenant(Arc::clone(window)));
+                let started = Attendant::start(engine, tenant);
+                Some(started.map_err(system("thread that lets go of files"))?)
+            }
+            _ => None,
+        };
+        if let Some(window) = &self.device.window
+            && let Err(error) = window.watch_host()
+        {
+            warn!("files that the host cuts end VMMs that have them mapped: {error}");
+        }
         let Door { listeners: Listeners { vmm, stats }, _guards } = self.door;
         let requests = Arc::clone(server.counters());
         let engine = coherence.as_ref().filter(|_| self.device.window.is_some());
@@ -266,6 +293,20 @@ impl Share for Coherent {
     }
 }
 
+/// In a sandbox whoever connects is known outside.
+#[derive(Debug)]
+struct FromOutside(Arc<Link>);
+
+impl Identify for FromOutside {
+    fn peer(&self, socket: BorrowedFd<'_>) -> Option<Peer> {
+        let found = self.0.peer(socket).inspect_err(|error| {
+            warn!("the VMM's process is not known ({error}): what it has mapped counts until the daemon ends");
+        });
+        let (process, ended) = found.ok()?;
+        Some(Peer { pid: process.pid, started: Some(process.started), ended: Some(ended) })
+    }
+}
+
 /// A server as the transport wants it.
 struct Handler<F> {
     server: Server<F>,
@@ -292,10 +333,14 @@ impl<F: FileSystem> RequestHandler for Handler<F> {
         self.server.file_system().cancel_parked();
     }
 
-    fn connected(&self, pid: Option<i32>) {
-        if let Some(engine) = &self.engine {
+    fn connected(&self, peer: Option<&Peer>) {
+        let Some(engine) = &self.engine else { return };
+        match peer {
+            Some(Peer { pid, started: Some(started), .. }) => {
+                engine.set_front_end_outside(*pid, *started);
+            }
             // Of a process that is not known nobody can tell that it has ended: no process has this number.
-            engine.set_front_end(Some(pid.unwrap_or(-1)));
+            _ => engine.set_front_end(Some(peer.map_or(-1, |peer| peer.pid))),
         }
     }
 

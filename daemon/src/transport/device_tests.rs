@@ -20,6 +20,7 @@ fn options(thread_pool_size: usize) -> Options {
         once: false,
         region: None,
         window: None,
+        identify: Arc::new(crate::transport::Plainly),
     }
 }
 

@@ -42,6 +42,7 @@ use fuse::{Handled, Mapper, ProtocolError};
 
 pub use config_space::{Tag, TagError};
 pub use inherited::inherited_listener;
+pub use peer::{Identify, Peer, Plainly};
 pub use region::SharedRegion;
 pub use serve::{Counters, Options, RequestQueues, serve};
 pub use stopper::Stopper;
@@ -71,7 +72,7 @@ pub trait RequestHandler: Send + Sync {
     fn cancel_parked(&self);
 
     /// A front end has connected, from the process `pid` if that is known.
-    fn connected(&self, _pid: Option<i32>) {}
+    fn connected(&self, _peer: Option<&Peer>) {}
 
     /// The guest has gone without a word: a device reset, or the front end disconnected. No request is in progress.
     fn reset(&self);

@@ -1,31 +1,64 @@
 //! Whose front end it is.
 
 use std::ffi::CStr;
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::fmt;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use rustix::fs::{CWD, Dir, Mode, OFlags, openat};
+use rustix::io::fcntl_dupfd_cloexec;
 use rustix::net::{getpeername, getsockname};
-use rustix::process::Pid;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-/// The process at the other end of the one connection that came in through `listener`.
+/// A front end's process.
+#[derive(Debug)]
+pub struct Peer {
+    /// Its pid, where whoever asked can say.
+    pub pid: i32,
+    /// The clock tick since boot at which it began, where another than this process has looked.
+    pub started: Option<u64>,
+    /// Readable when it has ended.
+    pub ended: Option<OwnedFd>,
+}
+
+/// Finds out whose socket it is.
+pub trait Identify: fmt::Debug + Send + Sync {
+    /// The process at the socket's other end. None where that cannot be told.
+    fn peer(&self, socket: BorrowedFd<'_>) -> Option<Peer>;
+}
+
+/// As this process sees it.
+#[derive(Debug)]
+pub struct Plainly;
+
+impl Identify for Plainly {
+    fn peer(&self, socket: BorrowedFd<'_>) -> Option<Peer> {
+        let pid = process(socket)?;
+        let ended = pidfd_open(pid, PidfdFlags::empty()).ok();
+        Some(Peer { pid: pid.as_raw_nonzero().get(), started: None, ended })
+    }
+}
+
+/// The one connection that came in through `listener`.
 ///
 /// `vhost` accepts the connection and keeps it to itself, so it is looked for among the open descriptors: it has the
 /// listener's name, and a peer. None where that cannot be told for sure.
-pub(super) fn of_connection(listener: BorrowedFd<'_>) -> Option<Pid> {
+pub(super) fn connection(listener: BorrowedFd<'_>) -> Option<OwnedFd> {
     let name = getsockname(listener).ok()?;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let directory = openat(CWD, "/proc/self/fd", flags, Mode::empty()).ok()?;
+    // In a sandbox there is no /proc; the working directory is what it would lead to.
+    let directory = openat(CWD, "/proc/self/fd", flags, Mode::empty());
+    let directory = directory.or_else(|_| openat(CWD, ".", flags, Mode::empty())).ok()?;
     let entries = Dir::new(directory).ok()?;
     let numbers = entries.filter_map(|entry| number(entry.ok()?.file_name()));
-    let mut peers = numbers.filter_map(|number| {
+    let mut connections = numbers.filter_map(|number| {
         // SAFETY: should another thread close the descriptor meanwhile, the calls below say that it is not open, or tell
         // of another socket, which has another name.
         let fd = unsafe { BorrowedFd::borrow_raw(number) };
         let same = getsockname(fd).is_ok_and(|other| other == name) && getpeername(fd).is_ok();
-        if same { Some(process(fd)) } else { None }
+        if same { fcntl_dupfd_cloexec(fd, 0).ok() } else { None }
     });
-    let peer = peers.next()?;
-    if peers.next().is_none() { peer } else { None }
+    let connection = connections.next()?;
+    if connections.next().is_none() { Some(connection) } else { None }
 }
 
 /// Whose socket it is. None for a process that this one's pid namespace does not show.
@@ -60,12 +93,13 @@ mod tests {
     fn the_peer_is_found_among_all_descriptors() {
         let directory = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(directory.path().join("socket")).unwrap();
-        assert_eq!(of_connection(listener.as_fd()), None);
+        let pid = || Some(Plainly.peer(connection(listener.as_fd())?.as_fd())?.pid);
+        assert_eq!(pid(), None);
         let _theirs = UnixStream::connect(directory.path().join("socket")).unwrap();
         let _ours = listener.accept().unwrap();
-        assert_eq!(of_connection(listener.as_fd()), Some(rustix::process::getpid()));
+        assert_eq!(pid(), Some(std::process::id() as i32));
         let _second = UnixStream::connect(directory.path().join("socket")).unwrap();
         let _ours_too = listener.accept().unwrap();
-        assert_eq!(of_connection(listener.as_fd()), None, "which of them?");
+        assert_eq!(pid(), None, "which of them?");
     }
 }

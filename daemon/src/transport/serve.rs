@@ -2,14 +2,13 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::retry_on_intr;
-use rustix::process::{PidfdFlags, pidfd_open};
 use tracing::{error, info, warn};
 use vhost::vhost_user::{Error as VhostUserError, Listener};
 use vhost_user_backend::{Error as DaemonError, VhostUserDaemon};
@@ -17,7 +16,7 @@ use vhost_user_backend::{Error as DaemonError, VhostUserDaemon};
 use super::RequestHandler;
 use super::config_space::Tag;
 use super::device::Device;
-use super::peer;
+use super::peer::{self, Identify};
 use super::region::SharedRegion;
 use super::ring::Ring;
 use super::stopper::Stopper;
@@ -68,6 +67,8 @@ pub struct Options {
     pub region: Option<SharedRegion>,
     /// The DAX window, likewise.
     pub window: Option<Arc<Window>>,
+    /// Tells in which process a front end is.
+    pub identify: Arc<dyn Identify>,
 }
 
 /// What happened on the transport since the daemon started.
@@ -182,11 +183,12 @@ impl Connection {
         daemon.start(listener).map_err(|error| Refusal::Accepted(error.to_string()))?;
         // SAFETY: the listener owns its descriptor and outlives this borrow.
         let socket = unsafe { BorrowedFd::borrow_raw(listener.as_raw_fd()) };
-        let peer = peer::of_connection(socket);
+        let peer = peer::connection(socket);
+        let mut peer = peer.and_then(|connection| options.identify.peer(connection.as_fd()));
         if let Some(window) = &options.window {
-            window.owned_by(peer.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()));
+            window.owned_by(peer.as_mut().and_then(|peer| peer.ended.take()));
         }
-        handler.connected(peer.map(|pid| pid.as_raw_nonzero().get()));
+        handler.connected(peer.as_ref());
         info!("front end connected");
         Ok(Self { daemon, device })
     }

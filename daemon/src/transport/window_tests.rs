@@ -54,12 +54,13 @@ fn options(window: &Arc<Window>) -> Options {
         once: false,
         region: None,
         window: Some(Arc::clone(window)),
+        identify: Arc::new(crate::transport::Plainly),
     }
 }
 
 impl Rig {
     fn new() -> Self {
-        let window = Arc::new(Window::new("2M".parse().unwrap()));
+        let window = Arc::new(Window::new("2M".parse().unwrap()).unwrap());
         let handler: Arc<dyn RequestHandler> = Arc::new(Script::echo());
         let device = Device::new(&options(&window), handler, Arc::default()).unwrap();
         let notes = Arc::new(Notes::default());
@@ -136,7 +137,7 @@ fn a_driver_that_begins_anew_maps_anew() {
 
 #[test]
 fn the_window_is_announced_beside_a_file() {
-    let window = Arc::new(Window::new("2M".parse().unwrap()));
+    let window = Arc::new(Window::new("2M".parse().unwrap()).unwrap());
     let table = tempfile::tempfile().unwrap();
     let region = SharedRegion { id: 1, file: Arc::new(table), size: 1 << 20 };
     let sizes = |options: &Options| {
@@ -159,7 +160,7 @@ fn the_window_is_announced_beside_a_file() {
 
 /// A device, and a driver whose memory has pages of a file behind its end.
 fn with_a_file() -> (Device, Driver, File) {
-    let window = Arc::new(Window::new("2M".parse().unwrap()));
+    let window = Arc::new(Window::new("2M".parse().unwrap()).unwrap());
     let handler: Arc<dyn RequestHandler> = Arc::new(Script::echo());
     let device = Device::new(&options(&window), handler, Arc::default()).unwrap();
     let driver = Driver::new(&device.memory());

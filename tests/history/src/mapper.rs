@@ -35,7 +35,7 @@ fn message(turn: u64) -> u64 {
 pub fn pass_token(path: &Path, player: u64, turns: u64) -> io::Result<u64> {
     let words = Words::map(path)?;
     let (token, message_word) = (words.get(TOKEN), words.get(MESSAGE));
-    let (mut own, mut spins) = (0, 0);
+    let (mut own, mut spins) = (0, 0_u32);
     loop {
         // Acquire: pairs with the release below, so that the message is the one that was sent with it.
         let turn = token.load(Acquire);
@@ -52,7 +52,7 @@ pub fn pass_token(path: &Path, player: u64, turns: u64) -> io::Result<u64> {
             token.store(turn + 1, Release);
             own += 1;
         }
-        spins += 1;
+        spins = spins.wrapping_add(1);
         if spins % SPINS == 0 { thread::yield_now() } else { spin_loop() }
     }
 }
@@ -75,4 +75,22 @@ pub fn store(path: &Path, word: usize, value: u64, sync: bool) -> io::Result<()>
 pub fn load(path: &Path, word: usize) -> io::Result<u64> {
     // Acquire: as `store`.
     Ok(Words::map(path)?.get(word).load(Acquire))
+}
+
+/// Stores into every page of a file and loads from it, again and again, however short others cut it meanwhile. Where a
+/// page is gone that ends the process, as it does on any machine.
+///
+/// # Errors
+/// The file cannot be mapped, or has no page.
+pub fn touch(path: &Path, rounds: u64) -> io::Result<()> {
+    const PAGE: usize = 4096 / size_of::<u64>();
+    let words = Words::map(path)?;
+    for round in 0..rounds {
+        for page in (0..words.len()).step_by(PAGE) {
+            // Relaxed, twice: only that they are made matters.
+            let found = words.get(page).load(Relaxed);
+            words.get(page).store(found.wrapping_add(round), Relaxed);
+        }
+    }
+    Ok(())
 }

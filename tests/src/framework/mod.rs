@@ -21,5 +21,5 @@ pub mod paths;
 pub mod process;
 pub mod vm;
 
-pub use guest::{Command, Output};
+pub use guest::{Command, Output, Running};
 pub use lab::{Guest, Lab};

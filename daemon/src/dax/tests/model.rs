@@ -5,7 +5,7 @@ use std::fs::File;
 use proptest::prelude::*;
 use proptest::test_runner::Config;
 
-use super::vmm::{PAGES, Vmm, file, id, map, unmap, window};
+use crate::dax::testing::vmm::{PAGES, Vmm, file, id, map, unmap, window};
 use crate::dax::window::MAX_PIECES;
 use crate::dax::{PAGE, Window};
 

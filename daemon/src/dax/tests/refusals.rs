@@ -4,7 +4,7 @@ use fuse::{Mapper, Mapping, errno};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use super::vmm::{PAGES, Vmm, file, id, map, unmap, window};
+use crate::dax::testing::vmm::{PAGES, Vmm, file, id, map, unmap, window};
 use crate::dax::window::MAX_PIECES;
 use crate::dax::{PAGE, Policy, Window, WindowSize};
 
@@ -41,7 +41,7 @@ fn nonsense_is_refused_before_the_vmm_is_asked() {
 
 #[test]
 fn without_a_vmm_nothing_is_mapped() {
-    let window = Window::new("2M".parse().unwrap());
+    let window = Window::new("2M".parse().unwrap()).unwrap();
     assert_eq!(map(&window, &file(PAGE), (0, 0, PAGE)), Err(libc::ENODEV));
     window.clear();
 }

@@ -8,7 +8,7 @@ use fuse::{FileSystem, Mapper, Mapping, NodeId, errno};
 use rustix::fs::OFlags;
 
 use super::on_every_share;
-use super::share::{ROOT, Share, assert_errno, config};
+use super::share::{ROOT, Share, assert_errno, config, creation};
 use crate::passthrough::{Config, InodeFileHandles};
 
 on_every_share! { files_are_mapped, only_files_are_mapped }
@@ -109,6 +109,13 @@ impl crate::passthrough::Mapped for Sizes {
         if size == 9 { Err(errno::error(errno::EIO)) } else { Ok(()) }
     }
 
+    fn fit(&self, _device: u64, _inode: u64, size: u64) -> io::Result<()> {
+        self.told.lock().unwrap().push(1000 + size);
+        Ok(())
+    }
+
+    fn own_cut(&self, _device: u64, _inode: u64) {}
+
     fn clear(&self) {
         self.cleared.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
     }
@@ -134,4 +141,65 @@ fn who_maps_is_told_of_sizes_before_the_guest_is() {
     let before = sizes.cleared.load(std::sync::atomic::Ordering::SeqCst);
     share.fs.destroy();
     assert_eq!(sizes.cleared.load(std::sync::atomic::Ordering::SeqCst), before + 1);
+}
+
+/// Notes what is to be cut and what has grown; refuses to have a file of one size.
+#[derive(Debug, Default)]
+struct Others(Mutex<Vec<(&'static str, u64)>>);
+
+impl crate::passthrough::Neighbours for Others {
+    fn before_cut(
+        &self,
+        _device: u64,
+        _inode: u64,
+        size: u64,
+    ) -> io::Result<crate::passthrough::Cutting> {
+        self.0.lock().unwrap().push(("cut", size));
+        if size == 3 { Err(errno::error(libc::EBUSY)) } else { Ok(Box::new(())) }
+    }
+
+    fn mind_growth(&self) -> bool {
+        true
+    }
+
+    fn grown(&self, _device: u64, _inode: u64, size: u64) -> io::Result<()> {
+        self.0.lock().unwrap().push(("grown", size));
+        Ok(())
+    }
+}
+
+#[test]
+fn whoever_else_maps_a_file_is_asked_before_it_is_cut() {
+    use fuse::filesystem::{Create, SetAttr};
+    let (others, sizes) = (std::sync::Arc::<Others>::default(), std::sync::Arc::<Sizes>::default());
+    let mapped: std::sync::Arc<dyn crate::passthrough::Mapped> = sizes.clone();
+    let neighbours: std::sync::Arc<dyn crate::passthrough::Neighbours> = others.clone();
+    let config = config(InodeFileHandles::Prefer);
+    let config = Config { mapped: Some(mapped), neighbours: Some(neighbours), ..config };
+    let share = Share::on_disk(&config);
+    let heard = || std::mem::take(&mut *others.0.lock().unwrap());
+    let length = || std::fs::metadata(share.path("file")).unwrap().len();
+    share.host_file("file", "12345678");
+    let node = share.node("file");
+    let cut = |size| {
+        let set = SetAttr { size: Some(size), ..SetAttr::default() };
+        share.fs.setattr(&ROOT, node, None, &set)
+    };
+    cut(4).unwrap();
+    assert_eq!((heard(), length()), (vec![("cut", 4)], 4));
+    assert_errno(cut(3), libc::EBUSY);
+    assert_eq!((heard(), length()), (vec![("cut", 3)], 4));
+    cut(6).unwrap();
+    assert_eq!((heard(), length()), (vec![("cut", 6), ("grown", 6)], 6));
+    share.open(node, libc::O_RDWR).unwrap();
+    assert_eq!(heard(), []);
+    share.open(node, libc::O_RDWR | libc::O_TRUNC).unwrap();
+    assert_eq!((heard(), length()), (vec![("cut", 0)], 0));
+    // A guest that makes a file which turns out to be there has not let go of it either.
+    share.host_file("file", "12345678");
+    sizes.told.lock().unwrap().clear();
+    let create = Create { flags: (libc::O_RDWR | libc::O_TRUNC) as u32, ..creation(0o644) };
+    share.fs.create(&ROOT, NodeId::ROOT, c"file", &create).unwrap();
+    assert_eq!((heard(), length()), (vec![("cut", 0)], 0));
+    assert!(sizes.told.lock().unwrap().contains(&1000));
 }

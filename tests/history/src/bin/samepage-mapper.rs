@@ -1,6 +1,7 @@
 //! What `samepage_history::mapper` does, in a guest:
 //!
-//! `samepage-mapper token FILE PLAYER TURNS | store FILE WORD VALUE | sync FILE WORD VALUE | load FILE WORD`
+//! `samepage-mapper token FILE PLAYER TURNS | store FILE WORD VALUE | sync FILE WORD VALUE | load FILE WORD |
+//! touch FILE ROUNDS`
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -27,6 +28,7 @@ fn run(words: &[String]) -> Result<()> {
         [how @ ("store" | "sync"), file, word, value] => {
             mapper::store(Path::new(file), word.parse()?, value.parse()?, *how == "sync")?;
         }
+        ["touch", file, rounds] => mapper::touch(Path::new(file), rounds.parse()?)?,
         ["load", file, word] => println!("{}", mapper::load(Path::new(file), word.parse()?)?),
         _ => bail!("what shall be done? See the source"),
     }

@@ -1,15 +1,24 @@
 //! Pages of files mapped into guests.
 
-use std::fs;
+use std::fs::{self, File};
+use std::path::Path;
+use std::process;
 
 use anyhow::Result;
 use samepage_tests::framework::lab::Builder;
 use samepage_tests::framework::{Command, Lab, cargo};
 
+mod cuts;
 mod sharing;
 
 fn lab(mount: &str) -> Result<Builder> {
     Ok(Lab::builder().dax("16M", mount).program(cargo::mapper()?, "/bin/mapper"))
+}
+
+/// As md5sum(1) says it of its standard input.
+fn md5(path: &Path) -> Result<String> {
+    let output = process::Command::new("md5sum").stdin(File::open(path)?).output()?;
+    Ok(String::from_utf8(output.stdout)?)
 }
 
 fn smoke(kernel: &str, mount: &str) -> Result<()> {

@@ -3,14 +3,13 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use samepage_history::mapper;
 use samepage_tests::framework::Command;
 
-use super::lab;
+use super::{lab, md5};
 
 const PAGE: usize = 4096;
 
@@ -114,12 +113,6 @@ fn what_cannot_be_mapped_is_an_error_and_never_something_else() -> Result<()> {
     fs::write(lab.host("go"), "")?;
     holder.wait(Instant::now() + Duration::from_mins(2))?.ok()?;
     lab.power_off()
-}
-
-/// As md5sum(1) says it of its standard input.
-fn md5(path: &Path) -> Result<String> {
-    let output = std::process::Command::new("md5sum").stdin(File::open(path)?).output()?;
-    Ok(String::from_utf8(output.stdout)?)
 }
 
 #[test]

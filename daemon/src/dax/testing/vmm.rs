@@ -11,29 +11,29 @@ use parking_lot::Mutex;
 
 use crate::dax::{FileId, Front, PAGE, Window};
 
-pub(super) const PAGES: u64 = 1 << 9;
+pub(in crate::dax) const PAGES: u64 = 1 << 9;
 
 /// Which byte of which file is at a place of the window.
-pub(super) type Place = (FileId, u64);
+pub(in crate::dax) type Place = (FileId, u64);
 
 /// What the VMM has mapped: length, file, position in the file.
 #[derive(Debug, Default)]
-pub(super) struct Vmm {
-    pub(super) mapped: Mutex<BTreeMap<u64, (u64, FileId, u64)>>,
+pub(in crate::dax) struct Vmm {
+    pub(in crate::dax) mapped: Mutex<BTreeMap<u64, (u64, FileId, u64)>>,
     /// Refuse everything.
-    pub(super) broken: Mutex<bool>,
-    pub(super) asked: Mutex<u32>,
+    pub(in crate::dax) broken: Mutex<bool>,
+    pub(in crate::dax) asked: Mutex<u32>,
 }
 
 impl Vmm {
     /// What the guest finds at a byte of the window.
-    pub(super) fn at(&self, offset: u64) -> Option<Place> {
+    pub(in crate::dax) fn at(&self, offset: u64) -> Option<Place> {
         let mapped = self.mapped.lock();
         let (start, (len, file, from)) = mapped.range(..=offset).next_back()?;
         (offset - start < *len).then(|| (*file, from + (offset - start)))
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::dax) fn len(&self) -> usize {
         self.mapped.lock().len()
     }
 
@@ -83,8 +83,8 @@ impl Front for Vmm {
 }
 
 /// A window that a VMM has.
-pub(super) fn window() -> (Window, Arc<Vmm>) {
-    let window = Window::new("2M".parse().unwrap());
+pub(in crate::dax) fn window() -> (Arc<Window>, Arc<Vmm>) {
+    let window = Arc::new(Window::new("2M".parse().unwrap()).unwrap());
     assert_eq!(window.size(), PAGES * PAGE);
     let vmm = Arc::new(Vmm::default());
     window.attach(vmm.clone());
@@ -92,19 +92,19 @@ pub(super) fn window() -> (Window, Arc<Vmm>) {
 }
 
 /// A new file of this size.
-pub(super) fn file(size: u64) -> File {
+pub(in crate::dax) fn file(size: u64) -> File {
     let file = tempfile::tempfile().unwrap();
     file.set_len(size).unwrap();
     file
 }
 
-pub(super) fn id(file: impl AsFd) -> FileId {
+pub(in crate::dax) fn id(file: impl AsFd) -> FileId {
     let stat = rustix::fs::fstat(file).unwrap();
     FileId { device: stat.st_dev, inode: stat.st_ino }
 }
 
 /// SETUPMAPPING, all in bytes.
-pub(super) fn map(
+pub(in crate::dax) fn map(
     window: &Window,
     file: &File,
     (file_offset, window_offset, len): (u64, u64, u64),
@@ -115,6 +115,6 @@ pub(super) fn map(
 }
 
 /// One stretch of REMOVEMAPPING, in bytes.
-pub(super) fn unmap(window: &Window, offset: u64, len: u64) -> Result<(), i32> {
+pub(in crate::dax) fn unmap(window: &Window, offset: u64, len: u64) -> Result<(), i32> {
     window.unmap(offset, len).map_err(|error| errno::number(&error))
 }
