@@ -22,8 +22,12 @@ pub(super) use broken::{announced, finish};
 #[cfg(feature = "fault-injection")]
 mod broken {
     use std::sync::LazyLock;
+    use std::time::Duration;
 
     use coherence::{Change, Published, SlotSet};
+
+    /// How long a change that was published early is not made.
+    const LINGER: Duration = Duration::from_millis(3);
 
     /// The rule that `SAMEPAGE_FAULT` breaks.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +60,8 @@ mod broken {
             return change.finish(act);
         }
         let ((), published) = change.finish(|| ());
+        // Another guest that looks now keeps what it sees for good. Left alone it hardly ever comes in time.
+        std::thread::sleep(LINGER);
         (act(), published)
     }
 }
