@@ -3,17 +3,15 @@
 use std::ffi::CStr;
 use std::io::Result;
 
-use coherence::SlotSet;
 use fuse::abi::{InitFlags, Kstatfs, OpenReplyFlags, Stamp};
 use fuse::dirs::{DirBuffer, DirPlusBuffer};
 use fuse::filesystem::{
-    Attributes, CopyRange, Create, Entry, Ioctl, IoctlReply, LockKind, Make, Offer, Open, Opened,
-    Read, RecordLock, Release, RemoveMapping, SetAttr, SetupMapping, StatxAttributes, Write,
-    Written, XattrReply,
+    Attributes, CopyRange, Create, Entry, Ioctl, IoctlReply, Make, Offer, Open, Opened,
+    Read, Release, SetAttr, StatxAttributes, Write,
+    Written,
 };
 use fuse::io::{DataSink, DataSource};
-use fuse::park::Patience;
-use fuse::{Context, FileSystem, Handle, Mapper, NodeId, errno};
+use fuse::{Context, FileSystem, Handle, NodeId, errno};
 
 use super::{Coherent, contents, permissions, stamps};
 use crate::passthrough::ioctl;
@@ -35,26 +33,7 @@ impl FileSystem for Coherent {
     }
 
     fn lookup(&self, ctx: &Context, parent: NodeId, name: &CStr) -> Result<Entry> {
-        let look_up = || self.inner.lookup(ctx, parent, name);
-        let is_dot = matches!(name.to_bytes(), b"." | b"..");
-        if is_dot || !self.observatory.is_stamping() {
-            return look_up();
-        }
-        let dir = self.inner.tag(parent)?;
-        let slot = self.observatory.entry(dir, name.to_bytes())?;
-        let Some(slot) = slot else { return look_up() };
-        let (result, [snapshot]) = self.observatory.observe(dir, [slot], look_up);
-        match result {
-            Ok(mut entry) => {
-                stamps::set(&mut entry.stamp, Stamp::ENTRY, snapshot);
-                Ok(entry)
-            }
-            Err(error) if error.raw_os_error() == Some(errno::ENOENT) && snapshot.covers() => {
-                let stamp = stamps::only(Stamp::ENTRY, snapshot);
-                Ok(Entry { stamp, ..Entry::negative(self.inner.entry_ttl()) })
-            }
-            Err(error) => Err(error),
-        }
+        self.do_lookup(ctx, parent, name)
     }
 
     fn forget(&self, node: NodeId, count: u64) {
@@ -140,20 +119,7 @@ impl FileSystem for Coherent {
         to: (NodeId, &CStr),
         flags: u32,
     ) -> Result<Stamp> {
-        let (old, new) = (self.name(from.0, from.1)?, self.name(to.0, to.1)?);
-        self.with_names([old.lock, new.lock], |names| {
-            let (moved, replaced) = (self.meaning(&old)?, self.meaning(&new)?);
-            let [old_lock, old_entry, old_dir] = old.touched();
-            let [new_lock, new_entry, new_dir] = new.touched();
-            let slots =
-                [old_lock, old_entry, old_dir, new_lock, new_entry, new_dir, moved, replaced]
-                    .into();
-            let looked_up = [moved, replaced].into();
-            names.change(slots, looked_up, || self.inner.rename(ctx, from, to, flags))
-        })?;
-        // The new name's stamp would be believed of the inode that the guest takes for the moved one. What the old
-        // name meant may have changed since the guest looked it up, and the reply does not say what was moved.
-        Ok(Stamp::default())
+        self.do_rename(ctx, from, to, flags)
     }
 
     fn link(
@@ -163,22 +129,7 @@ impl FileSystem for Coherent {
         new_parent: NodeId,
         new_name: &CStr,
     ) -> Result<Entry> {
-        let name = self.name(new_parent, new_name)?;
-        let tag = self.inner.tag(node)?;
-        let cover = self.observatory.cover(tag);
-        let attr = self.slots_of(tag)?.map(|slots| slots.attr);
-        let (mut entry, published) = self.with_names([name.lock, None], |names| {
-            let [lock, entry, parent] = name.touched();
-            let slots = SlotSet::from([lock, entry, parent, attr]);
-            let link = || self.inner.link(ctx, node, new_parent, new_name);
-            names.change(slots, SlotSet::EMPTY, link)
-        })?;
-        name.vouch(&mut entry, &published);
-        if let Some(attr) = attr {
-            let snapshot = stamps::after(&published, attr, cover.as_ref());
-            stamps::set(&mut entry.stamp, Stamp::ATTR, snapshot);
-        }
-        Ok(entry)
+        self.do_link(ctx, node, new_parent, new_name)
     }
 
     fn open(&self, ctx: &Context, node: NodeId, open: &Open) -> Result<Opened> {
@@ -250,46 +201,6 @@ impl FileSystem for Coherent {
         release: &Release,
     ) -> Result<()> {
         self.inner.release(ctx, node, handle, release)
-    }
-
-    fn getlk(
-        &self,
-        ctx: &Context,
-        node: NodeId,
-        handle: Handle,
-        lock: &RecordLock,
-    ) -> Result<Option<RecordLock>> {
-        self.inner.getlk(ctx, node, handle, lock)
-    }
-
-    fn setlk(
-        &self,
-        ctx: &Context,
-        node: NodeId,
-        handle: Handle,
-        lock: &RecordLock,
-        patience: Option<&Patience<'_>>,
-    ) -> Result<()> {
-        self.inner.setlk(ctx, node, handle, lock, patience)
-    }
-
-    fn flock(
-        &self,
-        ctx: &Context,
-        node: NodeId,
-        handle: Handle,
-        kind: LockKind,
-        patience: Option<&Patience<'_>>,
-    ) -> Result<()> {
-        self.inner.flock(ctx, node, handle, kind, patience)
-    }
-
-    fn interrupt(&self, unique: u64) {
-        self.inner.interrupt(unique);
-    }
-
-    fn cancel_parked(&self) {
-        self.inner.cancel_parked();
     }
 
     fn fsync(&self, ctx: &Context, node: NodeId, handle: Handle, datasync: bool) -> Result<()> {
@@ -387,32 +298,6 @@ impl FileSystem for Coherent {
         self.inner.access(ctx, node, mask)
     }
 
-    fn setxattr(
-        &self,
-        ctx: &Context,
-        node: NodeId,
-        name: &CStr,
-        value: &[u8],
-        flags: u32,
-        kill_sgid: bool,
-    ) -> Result<()> {
-        let set = || self.inner.setxattr(ctx, node, name, value, flags, kill_sgid);
-        self.change(self.xattr_slots(node, name)?, set).map(|((), _)| ())
-    }
-
-    fn getxattr(&self, ctx: &Context, node: NodeId, name: &CStr, size: u32) -> Result<XattrReply> {
-        self.inner.getxattr(ctx, node, name, size)
-    }
-
-    fn listxattr(&self, ctx: &Context, node: NodeId, size: u32) -> Result<XattrReply> {
-        self.inner.listxattr(ctx, node, size)
-    }
-
-    fn removexattr(&self, ctx: &Context, node: NodeId, name: &CStr) -> Result<()> {
-        let remove = || self.inner.removexattr(ctx, node, name);
-        self.change(self.xattr_slots(node, name)?, remove).map(|((), _)| ())
-    }
-
     fn ioctl(
         &self,
         ctx: &Context,
@@ -430,26 +315,5 @@ impl FileSystem for Coherent {
         let slots = permissions(self.slots(node)?);
         let set = || self.inner.ioctl(ctx, node, handle, request);
         self.change(slots, set).map(|(reply, _)| reply)
-    }
-
-    fn setup_mapping(
-        &self,
-        ctx: &Context,
-        node: NodeId,
-        handle: Option<Handle>,
-        setup: &SetupMapping,
-        mapper: &dyn Mapper,
-    ) -> Result<()> {
-        self.map(ctx, node, handle, setup, mapper)
-    }
-
-    fn remove_mapping(
-        &self,
-        ctx: &Context,
-        node: NodeId,
-        remove: &[RemoveMapping],
-        mapper: &dyn Mapper,
-    ) -> Result<()> {
-        self.inner.remove_mapping(ctx, node, remove, mapper)
     }
 }

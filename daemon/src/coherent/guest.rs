@@ -1,15 +1,12 @@
 //! What a guest agrees to, and what its replies are made of.
 
-use std::ffi::CStr;
 use std::io::Result;
 
-use coherence::SlotSet;
 use fuse::NodeId;
 use fuse::abi::{InitFlags, Stamp};
 use fuse::filesystem::Offer;
 
-use super::{Coherent, attributes, permissions, stamps};
-use crate::passthrough::is_permission_xattr;
+use super::{Coherent, stamps};
 
 impl Coherent {
     /// Whether the guest has mapped this daemon's table, and may use it.
@@ -43,10 +40,5 @@ impl Coherent {
         let slots = [slots.perm, slots.attr, slots.data];
         let (value, snapshots) = self.observatory.observe(tag, slots, read);
         Ok((value, stamps::of_inode(snapshots)))
-    }
-
-    pub(super) fn xattr_slots(&self, node: NodeId, name: &CStr) -> Result<SlotSet> {
-        let slots = self.slots(node)?;
-        Ok(if is_permission_xattr(name) { permissions(slots) } else { attributes(slots) })
     }
 }

@@ -5,13 +5,13 @@ use std::io;
 use std::sync::Arc;
 
 use coherence::SlotSet;
-use fuse::filesystem::SetupMapping;
-use fuse::{Context, FileSystem, Handle, Held, Mapper, Mapping, NodeId};
+use fuse::filesystem::{Mappings, RemoveMapping, SetupMapping};
+use fuse::{Context, Handle, Held, Mapper, Mapping, NodeId};
 
 use super::{Coherent, refused};
 
-impl Coherent {
-    pub(super) fn map(
+impl Mappings for Coherent {
+    fn setup_mapping(
         &self,
         ctx: &Context,
         node: NodeId,
@@ -28,6 +28,16 @@ impl Coherent {
         let hold = self.observatory.engine().hold(slots).map_err(refused)?;
         let holding = Holding { mapper, hold: Arc::new(hold) };
         self.inner.setup_mapping(ctx, node, handle, setup, &holding)
+    }
+
+    fn remove_mapping(
+        &self,
+        ctx: &Context,
+        node: NodeId,
+        remove: &[RemoveMapping],
+        mapper: &dyn Mapper,
+    ) -> io::Result<()> {
+        self.inner.remove_mapping(ctx, node, remove, mapper)
     }
 }
 

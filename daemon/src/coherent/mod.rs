@@ -4,8 +4,11 @@
 //! ```text
 //! filesystem  the trait: which slots each operation announces, and what its reply is stamped with
 //! guest       what a guest agrees to, and what its replies are made of
+//! lookup      LOOKUP, RENAME and LINK
 //! create      CREATE, which may cut a file that is there
 //! cuts        files that are cut while guests have them mapped
+//! xattr       extended attributes, some of which are permissions
+//! locks       passed on
 //! mapping     SETUPMAPPING, which keeps slots busy
 //! names       operations that change names: lock, look up, announce, change
 //! observatory what is observed before the host is asked: the file system's `Observer`
@@ -24,6 +27,8 @@ mod cuts;
 mod fault;
 mod filesystem;
 mod guest;
+mod locks;
+mod lookup;
 mod mapping;
 mod names;
 mod observatory;
@@ -32,6 +37,7 @@ pub mod table;
 #[cfg(test)]
 mod tests;
 mod workers;
+mod xattr;
 
 use std::io;
 use std::sync::Arc;

@@ -6,21 +6,20 @@ use std::io::Result;
 use fuse::abi::{InitFlags, Kstatfs, Stamp};
 use fuse::dirs::{DirBuffer, DirPlusBuffer};
 use fuse::filesystem::{
-    Attributes, CopyRange, Create, Entry, Ioctl, IoctlReply, LockKind, Make, Offer, Open, Opened,
-    Read, RecordLock, Release, RemoveMapping, SetAttr, SetupMapping, StatxAttributes, Write,
-    Written, XattrReply,
+    Attributes, CopyRange, Create, Entry, Ioctl, IoctlReply, Make, Offer, Open, Opened,
+    Read, Release, SetAttr, StatxAttributes, Write,
+    Written,
 };
 use fuse::io::{DataSink, DataSource};
-use fuse::park::Patience;
 use fuse::{Context, FileSystem, Handle, Mapper, NodeId, errno};
 use rustix::fs::{AtFlags, OFlags};
 
-use super::{Passthrough, ioctl, mapping};
+use super::{Passthrough, ioctl};
 
 impl Passthrough {
     /// # Errors
     /// `EROFS` where the share is read-only.
-    fn writable(&self) -> Result<()> {
+    pub(super) fn writable(&self) -> Result<()> {
         if self.config.readonly { Err(errno::error(errno::EROFS)) } else { Ok(()) }
     }
 
@@ -191,46 +190,6 @@ impl FileSystem for Passthrough {
         self.do_release(node, handle, how.flock_unlock)
     }
 
-    fn getlk(
-        &self,
-        _: &Context,
-        node: NodeId,
-        handle: Handle,
-        lock: &RecordLock,
-    ) -> Result<Option<RecordLock>> {
-        self.do_getlk(node, handle, lock)
-    }
-
-    fn setlk(
-        &self,
-        _: &Context,
-        node: NodeId,
-        handle: Handle,
-        lock: &RecordLock,
-        patience: Option<&Patience<'_>>,
-    ) -> Result<()> {
-        self.do_setlk(node, handle, lock, patience)
-    }
-
-    fn flock(
-        &self,
-        _: &Context,
-        node: NodeId,
-        handle: Handle,
-        kind: LockKind,
-        patience: Option<&Patience<'_>>,
-    ) -> Result<()> {
-        self.do_flock(node, handle, kind, patience)
-    }
-
-    fn interrupt(&self, unique: u64) {
-        self.locks.interrupt(unique);
-    }
-
-    fn cancel_parked(&self) {
-        self.locks.cancel_all();
-    }
-
     fn fsync(&self, _: &Context, node: NodeId, handle: Handle, datasync: bool) -> Result<()> {
         self.do_fsync(node, handle, datasync)
     }
@@ -310,32 +269,6 @@ impl FileSystem for Passthrough {
         self.do_access(ctx, node, mask)
     }
 
-    fn setxattr(
-        &self,
-        _: &Context,
-        node: NodeId,
-        name: &CStr,
-        value: &[u8],
-        flags: u32,
-        kill_sgid: bool,
-    ) -> Result<()> {
-        self.writable()?;
-        self.do_setxattr(node, name, value, flags, kill_sgid)
-    }
-
-    fn getxattr(&self, _: &Context, node: NodeId, name: &CStr, size: u32) -> Result<XattrReply> {
-        self.do_getxattr(node, name, size)
-    }
-
-    fn listxattr(&self, _: &Context, node: NodeId, size: u32) -> Result<XattrReply> {
-        self.do_listxattr(node, size)
-    }
-
-    fn removexattr(&self, _: &Context, node: NodeId, name: &CStr) -> Result<()> {
-        self.writable()?;
-        self.do_removexattr(node, name)
-    }
-
     fn ioctl(
         &self,
         _: &Context,
@@ -347,29 +280,5 @@ impl FileSystem for Passthrough {
             self.writable()?;
         }
         self.do_ioctl(node, handle, request)
-    }
-
-    fn setup_mapping(
-        &self,
-        _: &Context,
-        node: NodeId,
-        handle: Option<Handle>,
-        setup: &SetupMapping,
-        mapper: &dyn Mapper,
-    ) -> Result<()> {
-        if setup.writable {
-            self.writable()?;
-        }
-        self.do_setup_mapping(node, handle, setup, mapper)
-    }
-
-    fn remove_mapping(
-        &self,
-        _: &Context,
-        _: NodeId,
-        remove: &[RemoveMapping],
-        mapper: &dyn Mapper,
-    ) -> Result<()> {
-        mapping::remove(remove, mapper)
     }
 }

@@ -3,22 +3,26 @@
 use std::io;
 use std::os::fd::AsFd;
 
-use fuse::filesystem::{RemoveMapping, SetupMapping};
-use fuse::{Handle, Mapper, Mapping, NodeId, errno};
+use fuse::filesystem::{Mappings, RemoveMapping, SetupMapping};
+use fuse::{Context, Handle, Mapper, Mapping, NodeId, errno};
 use rustix::fs::OFlags;
 
 use super::Passthrough;
 use super::stat::FileType;
 
-impl Passthrough {
+impl Mappings for Passthrough {
     /// The guest maps inodes: its handle says nothing about how it may use the mapping.
-    pub(super) fn do_setup_mapping(
+    fn setup_mapping(
         &self,
+        _: &Context,
         node: NodeId,
         handle: Option<Handle>,
         setup: &SetupMapping,
         mapper: &dyn Mapper,
     ) -> io::Result<()> {
+        if setup.writable {
+            self.writable()?;
+        }
         if let Some(handle) = handle {
             self.handles.file(node, handle)?;
         }
@@ -42,8 +46,14 @@ impl Passthrough {
             held: None,
         })
     }
-}
 
-pub(super) fn remove(remove: &[RemoveMapping], mapper: &dyn Mapper) -> io::Result<()> {
-    remove.iter().try_for_each(|stretch| mapper.unmap(stretch.window_offset, stretch.len))
+    fn remove_mapping(
+        &self,
+        _: &Context,
+        _: NodeId,
+        remove: &[RemoveMapping],
+        mapper: &dyn Mapper,
+    ) -> io::Result<()> {
+        remove.iter().try_for_each(|stretch| mapper.unmap(stretch.window_offset, stretch.len))
+    }
 }

@@ -10,8 +10,8 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use fuse::abi::InitFlags;
-use fuse::filesystem::XattrReply;
-use fuse::{NodeId, errno};
+use fuse::filesystem::{XattrReply, Xattrs};
+use fuse::{Context, NodeId, errno};
 use rustix::buffer::spare_capacity;
 use rustix::fs::XattrFlags;
 use rustix::path::DecInt;
@@ -27,15 +27,17 @@ const CAPABILITY: &CStr = c"security.capability";
 /// The kernel's limit for values and for lists of names (`XATTR_SIZE_MAX`, `XATTR_LIST_MAX`).
 const MAX_SIZE: usize = 65_536;
 
-impl Passthrough {
-    pub(super) fn do_setxattr(
+impl Xattrs for Passthrough {
+    fn setxattr(
         &self,
+        _: &Context,
         node: NodeId,
         name: &CStr,
         value: &[u8],
         flags: u32,
         kill_sgid: bool,
     ) -> io::Result<()> {
+        self.writable()?;
         let name = self.host_name(name)?;
         let fd = self.path_fd(node)?;
         set(fd.as_fd(), &name, value, flags)?;
@@ -48,8 +50,9 @@ impl Passthrough {
         Ok(())
     }
 
-    pub(super) fn do_getxattr(
+    fn getxattr(
         &self,
+        _: &Context,
         node: NodeId,
         name: &CStr,
         size: u32,
@@ -72,7 +75,7 @@ impl Passthrough {
         fit(value, size)
     }
 
-    pub(super) fn do_listxattr(&self, node: NodeId, size: u32) -> io::Result<XattrReply> {
+    fn listxattr(&self, _: &Context, node: NodeId, size: u32) -> io::Result<XattrReply> {
         self.check_enabled()?;
         let fd = self.path_fd(node)?;
         let link = link(fd.as_fd())?;
@@ -97,12 +100,15 @@ impl Passthrough {
         fit(without_acls(&self.config.xattrmap.list_to_guest(without_acls(&names))), size)
     }
 
-    pub(super) fn do_removexattr(&self, node: NodeId, name: &CStr) -> io::Result<()> {
+    fn removexattr(&self, _: &Context, node: NodeId, name: &CStr) -> io::Result<()> {
+        self.writable()?;
         let name = self.host_name(name)?;
         let fd = self.path_fd(node)?;
         Ok(rustix::fs::removexattr(link(fd.as_fd())?.as_c_str(), &*name)?)
     }
+}
 
+impl Passthrough {
     /// Before a file changes: a program's capabilities end with that. The host's kernel sees to it, but for those that
     /// `--xattrmap` gives another name; a guest that leaves it to the host does not ask.
     pub(super) fn drop_capability(&self, fd: BorrowedFd<'_>) -> io::Result<()> {

@@ -1,6 +1,17 @@
 //! What a file system answers: one method an operation.
+//!
+//! ```text
+//! mod       names, attributes, files, directories
+//! locks     record locks and flock
+//! xattrs    extended attributes
+//! mappings  the DAX window
+//! types     what the methods take and answer
+//! ```
 
+mod locks;
+mod mappings;
 mod types;
+mod xattrs;
 
 use std::ffi::CStr;
 use std::io;
@@ -10,10 +21,11 @@ use crate::dirs::{DirBuffer, DirPlusBuffer};
 use crate::errno;
 use crate::ids::{Context, Handle, NodeId};
 use crate::io::{DataSink, DataSource};
-use crate::mapper::Mapper;
-use crate::park::Patience;
 
+pub use locks::Locks;
+pub use mappings::Mappings;
 pub use types::*;
+pub use xattrs::Xattrs;
 
 type Result<T> = io::Result<T>;
 
@@ -21,13 +33,14 @@ fn unsupported<T>() -> Result<T> {
     Err(errno::error(errno::ENOSYS))
 }
 
-/// A file system that a [`crate::Server`] serves. Methods that are not written answer `ENOSYS`, which Linux takes as
+/// A file system that a [`crate::Server`] serves. Methods that are not written, here and in the traits that this one asks
+/// for, answer `ENOSYS`, which Linux takes as
 /// "never ask again" where it has a fallback.
 ///
 /// Errors are `io::Error`s whose OS error number becomes the guest's errno; one without a number becomes `EIO`.
 /// Methods run on several threads at once.
 #[allow(unused_variables, clippy::missing_errors_doc)]
-pub trait FileSystem: Send + Sync {
+pub trait FileSystem: Locks + Xattrs + Mappings + Send + Sync {
     /// The guest mounts. `offer` is what its kernel can do; the answer is what of it is wanted.
     /// A new INIT without a DESTROY before it (a guest that was killed) must find a clean slate.
     fn init(&self, offer: &Offer) -> Result<InitFlags> {
@@ -198,49 +211,6 @@ pub trait FileSystem: Send + Sync {
         unsupported()
     }
 
-    /// The first lock that is in the way of `lock`, which is no unlock; none: it could be had.
-    fn getlk(
-        &self,
-        ctx: &Context,
-        node: NodeId,
-        handle: Handle,
-        lock: &RecordLock,
-    ) -> Result<Option<RecordLock>> {
-        unsupported()
-    }
-
-    /// Locks or unlocks a stretch for its owner, whose other locks there it replaces (SETLK, and SETLKW, which brings
-    /// `patience`). `EAGAIN` where another owner's lock is in the way, unless the request can be parked.
-    fn setlk(
-        &self,
-        ctx: &Context,
-        node: NodeId,
-        handle: Handle,
-        lock: &RecordLock,
-        patience: Option<&Patience<'_>>,
-    ) -> Result<()> {
-        unsupported()
-    }
-
-    /// Locks or unlocks an open file as a whole (`flock(2)`). `EAGAIN` and `patience` as for [`Self::setlk`].
-    fn flock(
-        &self,
-        ctx: &Context,
-        node: NodeId,
-        handle: Handle,
-        kind: LockKind,
-        patience: Option<&Patience<'_>>,
-    ) -> Result<()> {
-        unsupported()
-    }
-
-    /// Whoever waits for the request with this number does not want to any more: if it is parked, it is answered with
-    /// `EINTR`. It may not have been seen yet.
-    fn interrupt(&self, unique: u64) {}
-
-    /// Answers all parked requests, with `ENOLCK`: their rings stop. One that is parked meanwhile may be left.
-    fn cancel_parked(&self) {}
-
     /// Data (and metadata, unless `datasync`) to disk.
     fn fsync(&self, ctx: &Context, node: NodeId, handle: Handle, datasync: bool) -> Result<()> {
         unsupported()
@@ -337,35 +307,6 @@ pub trait FileSystem: Send + Sync {
         unsupported()
     }
 
-    /// Sets an extended attribute. `flags` are `setxattr(2)`'s; `kill_sgid` comes with a `system.posix_acl_access`
-    /// that must clear sgid (`FUSE_SETXATTR_ACL_KILL_SGID`).
-    fn setxattr(
-        &self,
-        ctx: &Context,
-        node: NodeId,
-        name: &CStr,
-        value: &[u8],
-        flags: u32,
-        kill_sgid: bool,
-    ) -> Result<()> {
-        unsupported()
-    }
-
-    /// Reads an extended attribute. `size` 0 asks for its length; too small a size is `ERANGE`.
-    fn getxattr(&self, ctx: &Context, node: NodeId, name: &CStr, size: u32) -> Result<XattrReply> {
-        unsupported()
-    }
-
-    /// Names of extended attributes, each ended by NUL. `size` as for [`Self::getxattr`].
-    fn listxattr(&self, ctx: &Context, node: NodeId, size: u32) -> Result<XattrReply> {
-        unsupported()
-    }
-
-    /// Removes an extended attribute.
-    fn removexattr(&self, ctx: &Context, node: NodeId, name: &CStr) -> Result<()> {
-        unsupported()
-    }
-
     /// An `ioctl(2)` from the allow-list.
     fn ioctl(
         &self,
@@ -374,29 +315,6 @@ pub trait FileSystem: Send + Sync {
         handle: Handle,
         ioctl: &Ioctl<'_>,
     ) -> Result<IoctlReply> {
-        unsupported()
-    }
-
-    /// Maps a stretch of a file into the DAX window. `handle` may be none: the guest maps inodes, not open files.
-    fn setup_mapping(
-        &self,
-        ctx: &Context,
-        node: NodeId,
-        handle: Option<Handle>,
-        setup: &SetupMapping,
-        mapper: &dyn Mapper,
-    ) -> Result<()> {
-        unsupported()
-    }
-
-    /// Takes stretches out of the DAX window.
-    fn remove_mapping(
-        &self,
-        ctx: &Context,
-        node: NodeId,
-        remove: &[RemoveMapping],
-        mapper: &dyn Mapper,
-    ) -> Result<()> {
         unsupported()
     }
 }

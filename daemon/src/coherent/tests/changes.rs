@@ -5,7 +5,7 @@ use std::fs;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use fuse::abi::Stamp;
-use fuse::filesystem::{CopyRange, Ioctl, Make, SetAttr, SetTime, Write};
+use fuse::filesystem::{CopyRange, Ioctl, Make, SetAttr, SetTime, Write, Xattrs};
 use fuse::io::{DataSource, WriteMode};
 use fuse::{FileSystem, NodeId};
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 
-use fuse::filesystem::{RemoveMapping, SetupMapping};
+use fuse::filesystem::{Mappings, RemoveMapping, SetupMapping};
 use fuse::{FileSystem, Held, Mapper, Mapping, NodeId, errno};
 use parking_lot::Mutex;
 

@@ -1,10 +1,11 @@
 //! Locks that all guests and the host's processes see.
 //!
 //! ```text
-//! ranges  which bytes an owner has locked: a copy of what the kernel knows
-//! table   owners and waiters; who waits for whom
-//! wait    threads that wait, and how they are called back
-//! host    the system calls
+//! requests  GETLK, SETLK and FLOCK, as a guest asks for them
+//! ranges    which bytes an owner has locked: a copy of what the kernel knows
+//! table     owners and waiters; who waits for whom
+//! wait      threads that wait, and how they are called back
+//! host      the system calls
 //! ```
 //!
 //! *Record locks* (`fcntl(2)`) belong to an owner in the guest: a process, or an open file with `F_OFD_SETLK`. The
@@ -27,6 +28,7 @@
 
 mod host;
 mod ranges;
+mod requests;
 mod table;
 mod wait;
 
@@ -34,12 +36,10 @@ use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use fuse::abi::InitFlags;
 use fuse::filesystem::{LockKind, RecordLock};
 use fuse::park::Patience;
 use fuse::{Handle, NodeId, errno};
 use parking_lot::{Condvar, Mutex, MutexGuard};
-use rustix::fs::OFlags;
 
 #[cfg(test)]
 pub(super) use table::MAX_RANGES;
@@ -47,7 +47,6 @@ pub(super) use table::MAX_RANGES;
 use super::Passthrough;
 use super::descriptors::Descriptor;
 use crate::sys;
-use host::Wait;
 use table::{Access, Carrier, Table, Wanted};
 
 /// One guest's locks.
@@ -195,66 +194,6 @@ impl Passthrough {
     #[must_use]
     pub fn lock_figures(&self) -> (usize, usize) {
         self.locks.figures()
-    }
-
-    pub(super) fn do_getlk(
-        &self,
-        node: NodeId,
-        handle: Handle,
-        lock: &RecordLock,
-    ) -> io::Result<Option<RecordLock>> {
-        self.agreed(InitFlags::POSIX_LOCKS)?;
-        let file = self.handles.file(node, handle)?;
-        self.locks.conflict(node, lock, &*file)
-    }
-
-    pub(super) fn do_setlk(
-        &self,
-        node: NodeId,
-        handle: Handle,
-        lock: &RecordLock,
-        patience: Option<&Patience<'_>>,
-    ) -> io::Result<()> {
-        self.agreed(InitFlags::POSIX_LOCKS)?;
-        self.handles.file(node, handle)?;
-        let inode = self.inode(node)?;
-        let open = |access| {
-            let writable = access == Access::Write;
-            if writable && self.config.readonly {
-                return Err(errno::error(errno::EROFS));
-            }
-            let permit = self.descriptors.take()?;
-            let flags = if writable { OFlags::RDWR } else { OFlags::RDONLY };
-            Ok(Descriptor::new(self.open_inode(&inode, flags)?, permit))
-        };
-        self.locks.set((node, handle), lock, open, patience)
-    }
-
-    pub(super) fn do_flock(
-        &self,
-        node: NodeId,
-        handle: Handle,
-        kind: LockKind,
-        patience: Option<&Patience<'_>>,
-    ) -> io::Result<()> {
-        self.agreed(InitFlags::FLOCK_LOCKS)?;
-        let file = self.handles.file(node, handle)?;
-        let result = host::whole(&*file, kind, Wait::No);
-        match (result, patience) {
-            (Err(error), Some(patience)) if is_held(&error) => {
-                let wanted = Wanted::Whole { node, handle };
-                let locks = Arc::clone(&self.locks);
-                let wait = move |token| locks.wait_for_whole(token, &file, kind);
-                self.locks.park(&mut self.locks.table.lock(), patience, wanted, wait)
-            }
-            (result, _) => result,
-        }
-    }
-
-    /// # Errors
-    /// `ENOSYS` where INIT has not agreed on these locks.
-    fn agreed(&self, locks: InitFlags) -> io::Result<()> {
-        if self.session.has(locks) { Ok(()) } else { Err(errno::error(errno::ENOSYS)) }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
-use fuse::filesystem::{CopyRange, Open, SetAttr, Write};
+use fuse::filesystem::{CopyRange, Open, SetAttr, Write, Xattrs};
 use fuse::{FileSystem, NodeId, errno};
 
 use super::on_every_share;

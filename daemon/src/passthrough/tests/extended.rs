@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 use std::os::unix::fs::symlink;
 
-use fuse::filesystem::{Make, XattrReply};
+use fuse::filesystem::{Make, XattrReply, Xattrs};
 use fuse::{FileSystem, NodeId, errno};
 
 use super::on_every_share;

@@ -6,7 +6,7 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use fuse::abi::InitFlags;
-use fuse::filesystem::{LockKind, RecordLock, Release};
+use fuse::filesystem::{LockKind, Locks, RecordLock, Release};
 use fuse::park::Patience;
 use fuse::testing::WaitingRoom;
 use fuse::{FileSystem, Handle, NodeId, errno};

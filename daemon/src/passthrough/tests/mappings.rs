@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Mutex;
 
-use fuse::filesystem::{RemoveMapping, SetupMapping};
+use fuse::filesystem::{Mappings, RemoveMapping, SetupMapping};
 use fuse::{FileSystem, Mapper, Mapping, NodeId, errno};
 use rustix::fs::OFlags;
 

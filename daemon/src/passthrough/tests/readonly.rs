@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use fuse::filesystem::{CopyRange, Ioctl, Make, SetAttr, XattrReply};
+use fuse::filesystem::{CopyRange, Ioctl, Make, SetAttr, XattrReply, Xattrs};
 use fuse::{FileSystem, NodeId, errno};
 
 use super::share::{ROOT, Share, assert_errno, config, creation};

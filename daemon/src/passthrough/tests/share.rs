@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use fuse::abi::{Attr, InitFlags};
 use fuse::filesystem::{
-    Create, Entry, Make, Open, Opened, Read, Release, SetAttr, Write, XattrReply,
+    Create, Entry, Make, Open, Opened, Read, Release, SetAttr, Write, XattrReply, Xattrs,
 };
 use fuse::io::{DataSink, DataSource, WriteMode};
 use fuse::{Context, FileSystem, Handle, NodeId};

@@ -7,7 +7,8 @@ use crate::abi::{InitFlags, Opcode};
 use crate::dirs::{DirBuffer, DirEntry};
 use crate::errno;
 use crate::filesystem::{
-    CopyRange, FileSystem, Ioctl, IoctlReply, Offer, Read, Write, Written, XattrReply,
+    CopyRange, FileSystem, Ioctl, IoctlReply, Locks, Mappings, Offer, Read, Write, Written,
+    XattrReply, Xattrs,
 };
 use crate::ids::{Context, Handle, NodeId};
 use crate::io::{DataSink, DataSource};
@@ -66,20 +67,26 @@ impl FileSystem for Faulty {
         Ok(u64::MAX)
     }
 
-    fn getxattr(&self, _: &Context, _: NodeId, _: &CStr, size: u32) -> Result<XattrReply> {
-        Ok(XattrReply::Value(vec![0; size as usize + 1]))
-    }
-
-    fn listxattr(&self, _: &Context, _: NodeId, _: u32) -> Result<XattrReply> {
-        Ok(XattrReply::Size(5))
-    }
-
     fn ioctl(&self, _: &Context, _: NodeId, _: Handle, ioctl: &Ioctl<'_>) -> Result<IoctlReply> {
         Ok(IoctlReply { result: 0, output: vec![0; ioctl.out_size as usize + 1] })
     }
 
     fn readlink(&self, _: &Context, _: NodeId) -> Result<Vec<u8>> {
         Err(std::io::Error::other("no number"))
+    }
+}
+
+impl Locks for Faulty {}
+
+impl Mappings for Faulty {}
+
+impl Xattrs for Faulty {
+    fn getxattr(&self, _: &Context, _: NodeId, _: &CStr, size: u32) -> Result<XattrReply> {
+        Ok(XattrReply::Value(vec![0; size as usize + 1]))
+    }
+
+    fn listxattr(&self, _: &Context, _: NodeId, _: u32) -> Result<XattrReply> {
+        Ok(XattrReply::Size(5))
     }
 }
 
