@@ -127,6 +127,7 @@ impl Loop {
         if !any {
             return Ok(Turn::Nothing);
         }
+        let (events, own) = batch.counts();
         let mut turn = Turn::News;
         if let Some(why) = batch.why_lost() {
             tracing::warn!("{why}: nothing that is cached counts any longer");
@@ -134,11 +135,12 @@ impl Loop {
         } else {
             let moved = self.engine.end_stamps(batch.slots());
             Counters::add(&self.shared.counters.moved, moved);
-            if moved == 0 && !batch.slots().is_empty() {
+            // Most of this daemon's own changes name no slot at all.
+            let tells_all = !batch.slots().is_empty() || own == events;
+            if moved == 0 && tells_all {
                 turn = Turn::Known;
             }
         }
-        let (events, own) = batch.counts();
         Counters::add(&self.shared.counters.own_events, own);
         // Last: who has seen the count sees what came of the events.
         Counters::add(&self.shared.counters.events, events);
