@@ -18,7 +18,8 @@ use crate::words::Words;
 /// No stamp was ever given. The word 0 vouches for nothing, so it is nobody's promise.
 const NOTHING: u64 = 0;
 
-/// Promises, one for each slot. Private to the daemon; memory comes with use.
+/// Promises, one for each slot. Private to the daemon; memory comes with use, in huge pages where the
+/// system has them for who asks.
 #[derive(Debug)]
 pub(crate) struct Promises {
     region: Region,
@@ -27,7 +28,10 @@ pub(crate) struct Promises {
 impl Promises {
     /// For a table of `words` words, header included.
     pub(crate) fn new(words: u64) -> io::Result<Self> {
-        Ok(Self { region: Region::anonymous(words * WORD_LEN as u64)? })
+        let region = Region::anonymous(words * WORD_LEN as u64)?;
+        // Slots lie anywhere, and a walk through the page tables of a virtual machine costs more than the word.
+        region.prefer_huge_pages();
+        Ok(Self { region })
     }
 
     #[inline]

@@ -5,7 +5,7 @@
 use std::fs::File;
 use std::io;
 
-use memmap2::{MmapOptions, MmapRaw};
+use memmap2::{Advice, MmapOptions, MmapRaw};
 use shm_layout::word::Ordering::{Acquire, Release};
 use shm_layout::{SharedU64, WORD_LEN};
 
@@ -33,6 +33,11 @@ impl Region {
     /// Memory of this process alone, all zeroes, that takes room only where it is written.
     pub(crate) fn anonymous(len: u64) -> io::Result<Self> {
         Self::of(options(len)?.map_anon()?.into())
+    }
+
+    /// Asks for huge pages. Where there are none, small ones do.
+    pub(crate) fn prefer_huge_pages(&self) {
+        let _ = self.map.advise(Advice::HugePage);
     }
 
     fn of(map: MmapRaw) -> io::Result<Self> {
