@@ -108,7 +108,7 @@ impl Passthrough {
     ) -> io::Result<(Entry, Opened)> {
         let entry = self.entry(parent, Found::File(file.as_fd()))?;
         let flags = self.host_flags(create.flags);
-        let file = OpenFile::file(NodeId(entry.nodeid), file);
+        let file = OpenFile::file(NodeId(entry.nodeid), file, flags);
         Ok((entry, self.opened(file, flags)))
     }
 

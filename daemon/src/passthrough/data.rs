@@ -48,11 +48,12 @@ impl Passthrough {
         Ok(written)
     }
 
-    /// As closing one of several descriptors of the file does: whoever closes loses all record locks on it.
+    /// As closing one of several descriptors of the file does: whoever closes loses all record locks on it. What could not
+    /// be written, as network file systems find out then, only who may have written is told.
     pub(super) fn do_flush(&self, node: NodeId, handle: Handle, owner: u64) -> io::Result<()> {
         let file = self.handles.get(node, handle)?;
         self.locks.forget_owner(node, owner);
-        if file.is_put_off() {
+        if !file.writes() {
             return Ok(());
         }
         sys::close(rustix::io::fcntl_dupfd_cloexec(&*file, 0)?)

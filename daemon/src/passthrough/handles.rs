@@ -23,6 +23,8 @@ const SHARDS: usize = 16;
 pub(super) struct OpenFile {
     node: NodeId,
     access: Access,
+    /// Closing it may tell of something: it was opened for writing.
+    writes: bool,
     /// How far a directory has been read; none for files.
     listing: Option<Mutex<DirStream>>,
 }
@@ -46,18 +48,21 @@ struct Later {
 }
 
 impl OpenFile {
-    pub(super) fn file(node: NodeId, descriptor: Descriptor) -> Self {
-        Self { node, access: Access::Open(descriptor), listing: None }
+    /// A file. `flags`: those that it is open with.
+    pub(super) fn file(node: NodeId, descriptor: Descriptor, flags: OFlags) -> Self {
+        let writes = flags & OFlags::RWMODE != OFlags::RDONLY;
+        Self { node, access: Access::Open(descriptor), writes, listing: None }
     }
 
     pub(super) fn directory(node: NodeId, descriptor: Descriptor) -> Self {
-        Self { node, access: Access::Open(descriptor), listing: Some(Mutex::default()) }
+        let listing = Some(Mutex::default());
+        Self { node, access: Access::Open(descriptor), writes: false, listing }
     }
 
     /// A file that is to be read, if at all. `path` is an `O_PATH` descriptor of it, `permit` that for one more.
     pub(super) fn to_read(node: NodeId, path: Arc<Descriptor>, permit: Permit) -> Self {
         let later = Later { path, opened: OnceLock::new(), _permit: permit };
-        Self { node, access: Access::Later(later), listing: None }
+        Self { node, access: Access::Later(later), writes: false, listing: None }
     }
 
     /// Opens it, if that was put off.
@@ -73,8 +78,14 @@ impl OpenFile {
     }
 
     /// Whether nobody has used it yet.
+    #[cfg(test)]
     pub(super) fn is_put_off(&self) -> bool {
         matches!(&self.access, Access::Later(later) if later.opened.get().is_none())
+    }
+
+    /// Whether it was opened for writing.
+    pub(super) fn writes(&self) -> bool {
+        self.writes
     }
 
     /// How far the directory has been read.

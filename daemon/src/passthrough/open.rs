@@ -54,7 +54,7 @@ impl Passthrough {
             self.open_inode(&inode, flags)?
         };
         let file = Descriptor::new(file, permit);
-        Ok(self.opened(OpenFile::file(node, file), flags))
+        Ok(self.opened(OpenFile::file(node, file, flags), flags))
     }
 
     pub(super) fn do_opendir(&self, node: NodeId) -> io::Result<Opened> {
