@@ -6,9 +6,8 @@ use std::io::Result;
 use fuse::abi::{InitFlags, Kstatfs, OpenReplyFlags, Stamp};
 use fuse::dirs::{DirBuffer, DirPlusBuffer};
 use fuse::filesystem::{
-    Attributes, CopyRange, Create, Entry, Ioctl, IoctlReply, Make, Offer, Open, Opened,
-    Read, Release, SetAttr, StatxAttributes, Write,
-    Written,
+    Attributes, CopyRange, Create, Entry, Ioctl, IoctlReply, Make, Offer, Open, Opened, Read,
+    Release, SetAttr, StatxAttributes, Write, Written,
 };
 use fuse::io::{DataSink, DataSource};
 use fuse::{Context, FileSystem, Handle, NodeId, errno};

@@ -6,12 +6,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use coherence::watch::{Coverage, FileSystem, Watcher};
-use coherence::{Engine, InodeKey, InodeSlots, SlotIndex, Snapshot};
+use coherence::{Engine, Identity, InodeKey, InodeSlots, SlotIndex, Snapshot};
 use fuse::abi::Stamp;
 use fuse::errno;
+use smallvec::SmallVec;
 
-use super::{coverage, stamps};
-use crate::passthrough::{HostInode, NameRule, Observer, Pin, Tag};
+use super::coverage::{self, FileSystemFacts};
+use super::stamps;
+use crate::passthrough::{
+    Expected, HostInode, NAMES_AT_ONCE, NameRule, NameStamps, Observer, Pin, Tag,
+};
 
 /// File systems below the shared directory. What lies on others gets no stamps.
 const MAX_SYSTEMS: usize = 64;
@@ -22,10 +26,17 @@ pub(super) struct Observatory {
     // First: the watcher ends before the engine does.
     watcher: Arc<Watcher>,
     /// Tags hold their numbers, counted from 1.
-    systems: [OnceLock<Arc<FileSystem>>; MAX_SYSTEMS],
+    systems: [OnceLock<System>; MAX_SYSTEMS],
     engine: Arc<Engine>,
     /// The guest has mapped this table and gets stamps.
     stamping: AtomicBool,
+}
+
+/// A file system that inodes with stamps lie on.
+#[derive(Debug)]
+struct System {
+    watched: Arc<FileSystem>,
+    facts: FileSystemFacts,
 }
 
 impl Observatory {
@@ -43,6 +54,10 @@ impl Observatory {
     }
 
     fn file_system(&self, tag: Tag) -> Option<&Arc<FileSystem>> {
+        self.system_of(tag).map(|system| &system.watched)
+    }
+
+    fn system_of(&self, tag: Tag) -> Option<&System> {
         self.systems.get(usize::from(tag.system).checked_sub(1)?)?.get()
     }
 
@@ -66,14 +81,14 @@ impl Observatory {
     }
 
     /// The number of the file system that `inode` lies on; 0 where none is to be had.
-    fn system(&self, inode: &HostInode<'_>, fsid: [i32; 2]) -> u8 {
+    fn system(&self, inode: &HostInode<'_>, facts: FileSystemFacts) -> u8 {
         for (at, place) in self.systems.iter().enumerate() {
             let found = match place.get() {
-                Some(system) => system.id() == (fsid, inode.device),
+                Some(system) => system.watched.id() == (facts.fsid, inode.device),
                 // Should another thread fill the place with another one, the next place is looked at.
-                None => self.watcher.file_system(inode.fd).is_ok_and(|system| {
-                    let id = system.id();
-                    place.get_or_init(|| system).id() == id
+                None => self.watcher.file_system(inode.fd).is_ok_and(|watched| {
+                    let id = watched.id();
+                    place.get_or_init(|| System { watched, facts }).watched.id() == id
                 }),
             };
             if found {
@@ -81,6 +96,12 @@ impl Observatory {
             }
         }
         0
+    }
+
+    /// Has an inode that is open as `fd` watched for as long as the result lives.
+    fn pin(&self, tag: Tag, fd: BorrowedFd<'_>) -> Option<Pin> {
+        let pin = self.file_system(tag)?.pin(InodeKey(tag.key), fd)?;
+        Some(Box::new(pin))
     }
 
     pub(super) fn engine(&self) -> &Arc<Engine> {
@@ -140,8 +161,31 @@ impl Observer for Observatory {
     fn meet(&self, inode: &HostInode<'_>) -> io::Result<(Tag, Option<Pin>)> {
         let tag = self.tag(inode)?;
         // Its changes are announced to others' guests whether it can be watched or not.
-        let pin = self.file_system(tag).and_then(|s| s.pin(InodeKey(tag.key), inode.fd));
-        Ok((tag, pin.map(|pin| Box::new(pin) as Pin)))
+        Ok((tag, self.pin(tag, inode.fd)))
+    }
+
+    /// What lies on one mount as its parent, and has its device, lies on the parent's file system: the parent keeps the
+    /// mount alive, and so its file system's device number from being used again.
+    fn expect(
+        &self,
+        parent: Tag,
+        (kind, handle): (i32, &[u8]),
+        fd: BorrowedFd<'_>,
+    ) -> Option<Expected> {
+        let (fsid, device) = self.file_system(parent)?.id();
+        let InodeKey(key) = self.engine.inode(&Identity::Handle { fsid, kind, handle });
+        let tag = Tag { key: key.max(1), names: NameRule::None, system: parent.system };
+        let pin = self.pin(tag, fd);
+        Some(Expected { tag, pin, device })
+    }
+
+    fn settle(&self, expected: Tag, inode: &HostInode<'_>) -> io::Result<Tag> {
+        match self.system_of(expected) {
+            Some(system) if inode.is_directory => {
+                Ok(Tag { names: system.facts.names(inode)?, ..expected })
+            }
+            _ => Ok(expected),
+        }
     }
 
     fn meet_again(&self, inode: Tag, fd: BorrowedFd<'_>) {
@@ -157,15 +201,22 @@ impl Observer for Observatory {
             // 0 means something else, and one key may as well share its slots with another.
             key: key.max(1),
             names: if inode.is_directory { facts.names(inode)? } else { NameRule::None },
-            system: self.system(inode, facts.fsid),
+            system: self.system(inode, facts),
         })
     }
 
-    fn name(&self, dir: Tag, name: &[u8]) -> Stamp {
-        let slot = if self.is_stamping() { self.entry(dir, name).ok().flatten() } else { None };
-        let Some(slot) = slot else { return Stamp::default() };
-        let ((), [entry]) = self.observe(dir, [slot], || ());
-        stamps::only(Stamp::ENTRY, entry)
+    fn names(&self, dir: Tag, names: &mut dyn Iterator<Item = &[u8]>) -> NameStamps {
+        let mut slots = SmallVec::<[SlotIndex; NAMES_AT_ONCE]>::new();
+        if self.is_stamping() {
+            let mut find = |name| self.entry(dir, name).ok().flatten();
+            slots.extend(names.take(NAMES_AT_ONCE).map_while(&mut find));
+        }
+        let Some(&last) = slots.last() else { return NameStamps::new() };
+        // As many as there can be: looking at one slot twice costs less than a loop whose length is not known.
+        let all = std::array::from_fn(|at| slots.get(at).copied().unwrap_or(last));
+        let ((), snapshots) = self.observe::<(), NAMES_AT_ONCE>(dir, all, || ());
+        let stamp = |snapshot| stamps::only(Stamp::ENTRY, snapshot);
+        snapshots.into_iter().take(slots.len()).map(stamp).collect()
     }
 
     fn attributes(&self, inode: Tag) -> Option<Stamp> {

@@ -42,6 +42,20 @@ pub(super) struct HostEntry<'a> {
     pub(super) name: &'a CStr,
 }
 
+/// Names that were fetched together with one, and follow it.
+#[derive(Clone, Debug)]
+pub(super) struct Following<'a>(&'a [u8]);
+
+impl<'a> Iterator for Following<'a> {
+    type Item = HostEntry<'a>;
+
+    fn next(&mut self) -> Option<HostEntry<'a>> {
+        let (entry, length) = parse(self.0)?;
+        self.0 = &self.0[length..];
+        Some(entry)
+    }
+}
+
 impl HostEntry<'_> {
     pub(super) fn is_dot(&self) -> bool {
         matches!(self.name.to_bytes(), b"." | b"..")
@@ -49,8 +63,8 @@ impl HostEntry<'_> {
 }
 
 impl DirStream {
-    /// Calls `deliver` with each name that follows `offset` until it answers false (that name was not delivered) or the
-    /// directory ends.
+    /// Calls `deliver` with each name that follows `offset`, and those behind it as far as they are known already, until
+    /// it answers false (that name was not delivered) or the directory ends.
     ///
     /// # Errors
     /// What reading the directory answers. Names delivered before that are delivered.
@@ -58,7 +72,7 @@ impl DirStream {
         &mut self,
         dir: BorrowedFd<'_>,
         offset: u64,
-        mut deliver: impl FnMut(&HostEntry<'_>) -> bool,
+        mut deliver: impl FnMut(&HostEntry<'_>, Following<'_>) -> bool,
     ) -> io::Result<()> {
         // Offset 0 is rewinddir(), which must see the directory as it is now.
         if offset != self.position || offset == 0 {
@@ -68,7 +82,8 @@ impl DirStream {
         loop {
             while let Some((entry, rest)) = self.next_pending()? {
                 let offset = entry.offset;
-                if !deliver(&entry) {
+                let following = self.portion.as_ref().and_then(|p| p.bytes.get(rest.clone()));
+                if !deliver(&entry, Following(following.unwrap_or_default())) {
                     self.portion.take_if(|portion| portion.permit.is_none());
                     if self.portion.is_none() {
                         self.pending = 0..0;
@@ -162,13 +177,8 @@ fn parse(bytes: &[u8]) -> Option<(HostEntry<'_>, usize)> {
 }
 
 /// The offset that follows the last entry in `bytes`.
-fn last_offset(mut bytes: &[u8]) -> Option<u64> {
-    let mut last = None;
-    while let Some((entry, length)) = parse(bytes) {
-        last = Some(entry.offset);
-        bytes = &bytes[length..];
-    }
-    last
+fn last_offset(bytes: &[u8]) -> Option<u64> {
+    Following(bytes).last().map(|entry| entry.offset)
 }
 
 #[cfg(test)]

@@ -6,12 +6,11 @@ use std::io::Result;
 use fuse::abi::{InitFlags, Kstatfs, Stamp};
 use fuse::dirs::{DirBuffer, DirPlusBuffer};
 use fuse::filesystem::{
-    Attributes, CopyRange, Create, Entry, Ioctl, IoctlReply, Make, Offer, Open, Opened,
-    Read, Release, SetAttr, StatxAttributes, Write,
-    Written,
+    Attributes, CopyRange, Create, Entry, Ioctl, IoctlReply, Make, Offer, Open, Opened, Read,
+    Release, SetAttr, StatxAttributes, Write, Written,
 };
 use fuse::io::{DataSink, DataSource};
-use fuse::{Context, FileSystem, Handle, Mapper, NodeId, errno};
+use fuse::{Context, FileSystem, Handle, NodeId, errno};
 use rustix::fs::{AtFlags, OFlags};
 
 use super::{Passthrough, ioctl};

@@ -1,6 +1,8 @@
 //! READDIR and READDIRPLUS.
 
+use std::ffi::CStr;
 use std::io;
+use std::iter;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,9 +13,10 @@ use fuse::filesystem::Entry;
 use fuse::{Handle, NodeId, errno};
 
 use super::Passthrough;
-use super::dir_stream::HostEntry;
+use super::dir_stream::{Following, HostEntry};
 use super::inode::Inode;
 use super::lookup::Found;
+use super::observer::{NameStamps, Tag};
 
 impl Passthrough {
     pub(super) fn do_readdir(
@@ -25,7 +28,7 @@ impl Passthrough {
     ) -> io::Result<()> {
         let directory = self.handles.get(node, handle)?;
         let mut stream = directory.listing()?.lock();
-        stream.read(directory.as_fd(), offset, |entry| out.push(&guest_entry(entry)))
+        stream.read(directory.as_fd(), offset, |entry, _| out.push(&guest_entry(entry)))
     }
 
     pub(super) fn do_readdirplus(
@@ -38,7 +41,29 @@ impl Passthrough {
         let inode = self.inode(node)?;
         let directory = self.handles.get(node, handle)?;
         let mut stream = directory.listing()?.lock();
-        stream.read(directory.as_fd(), offset, |entry| self.deliver(&inode, entry, out))
+        // What vouches for the names that come next, the next one last.
+        let mut ahead = NameStamps::new();
+        stream.read(directory.as_fd(), offset, |entry, following| {
+            let name = ahead.pop().or_else(|| {
+                ahead = self.observe_names(inode.tag, entry, following);
+                ahead.pop()
+            });
+            self.deliver(&inode, entry, name.as_ref(), out)
+        })
+    }
+
+    /// What vouches for `entry` and some of those that follow it, the last one first.
+    fn observe_names(
+        &self,
+        dir: Tag,
+        entry: &HostEntry<'_>,
+        following: Following<'_>,
+    ) -> NameStamps {
+        let Some(observer) = self.observer.as_deref() else { return NameStamps::new() };
+        let names = iter::once(entry.name).chain(following.map(|entry| entry.name));
+        let mut stamps = observer.names(dir, &mut names.map(CStr::to_bytes));
+        stamps.reverse();
+        stamps
     }
 
     /// Adds `entry`, unless it does not fit: then it costs no lookup either.
@@ -46,6 +71,7 @@ impl Passthrough {
         &self,
         parent: &Arc<Inode>,
         entry: &HostEntry<'_>,
+        name: Option<&Stamp>,
         out: &mut DirPlusBuffer<'_>,
     ) -> bool {
         if !out.fits(entry.name.to_bytes().len()) {
@@ -55,11 +81,9 @@ impl Passthrough {
         let attributes = if entry.is_dot() {
             unknown()
         } else {
-            let observer = self.observer.as_deref();
-            let name = observer.map(|observer| observer.name(parent.tag, entry.name.to_bytes()));
             match self.lookup_below(parent, entry.name, Found::Listed) {
                 Ok(attributes) => match name {
-                    Some(name) => Entry { stamp: with_name(attributes.stamp, &name), ..attributes },
+                    Some(name) => Entry { stamp: with_name(attributes.stamp, name), ..attributes },
                     None => attributes,
                 },
                 // It went while we were reading.

@@ -133,7 +133,10 @@ impl Passthrough {
         identity: Option<Identity>,
         found: Found<'_>,
     ) -> io::Result<(Arc<Inode>, Stat, Stamp)> {
-        let mut attributes = stat(&found)?;
+        let observer = self.observer.as_deref();
+        let expected = tags::expected(observer, parent.tag, identity.as_ref(), found.as_fd());
+        let vouched = expected.as_ref().and_then(|expected| self.observe(expected.tag));
+        let attributes = stat(&found)?;
         let mount = self.mount(parent, found.as_fd(), &attributes)?;
         let identity = match identity {
             Some(identity) => identity,
@@ -142,15 +145,16 @@ impl Passthrough {
         if let Some(inode) = self.inodes.claim(&identity) {
             return self.meet_again(inode, found);
         }
-        let observer = self.observer.as_deref();
-        let (tag, pin) = tags::met(observer, found.as_fd(), &identity, &attributes)?;
-        let stamp = self.observe(tag);
-        if stamp.is_some() {
-            // Once more: which inode it is was not known before the first time.
-            attributes = stat(&found)?;
-        }
+        let (kept, attributes, stamp) = match expected {
+            Some(expected) if expected.device == attributes.device() => {
+                let kept =
+                    tags::settled(observer, expected, found.as_fd(), &identity, &attributes)?;
+                (kept, attributes, vouched)
+            }
+            _ => self.observe_late(&found, &identity, attributes)?,
+        };
         let stamp = stamp.unwrap_or_default();
-        let mount = (mount, (tag, pin));
+        let mount = (mount, kept);
         if let Name::Handle(_) = identity.name {
             let inode = self.inodes.insert(self.fresh(identity, &attributes, mount, None));
             self.keep(&inode, found, false);
@@ -159,6 +163,19 @@ impl Passthrough {
         let descriptor = Descriptor::new(found.into_path()?, self.descriptors.take()?);
         let fresh = self.fresh(identity, &attributes, mount, Some(descriptor));
         Ok((self.inodes.insert(fresh), attributes, stamp))
+    }
+
+    /// Observes an inode of which it was not known which one it is before its attributes were read: they are read anew.
+    fn observe_late(
+        &self,
+        found: &Found<'_>,
+        identity: &Identity,
+        attributes: Stat,
+    ) -> io::Result<(Kept, Stat, Option<Stamp>)> {
+        let kept = tags::met(self.observer.as_deref(), found.as_fd(), identity, &attributes)?;
+        let stamp = self.observe(kept.0);
+        let attributes = if stamp.is_some() { stat(found)? } else { attributes };
+        Ok((kept, attributes, stamp))
     }
 
     /// Lets the observer have another look at an inode.

@@ -71,7 +71,7 @@ pub(crate) use ids::try_out_ids;
 pub use ids::{IdRule, Shift};
 pub use mapped::{Cutting, Mapped, Neighbours};
 pub(crate) use mounts::reopen;
-pub use observer::{HostInode, NameRule, Observer, Pin, Tag};
+pub use observer::{Expected, HostInode, NAMES_AT_ONCE, NameRule, NameStamps, Observer, Pin, Tag};
 pub use thread::{prepare_thread, use_proc_self_fd};
 pub(crate) use xattr::is_permission_xattr;
 pub use xattrmap::XattrMap;

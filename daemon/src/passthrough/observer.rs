@@ -6,6 +6,7 @@ use std::io;
 use std::os::fd::BorrowedFd;
 
 use fuse::abi::Stamp;
+use smallvec::SmallVec;
 
 /// What an observer keeps with each inode that the guest knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,6 +36,17 @@ pub enum NameRule {
 /// What an observer wants to be kept for as long as the guest knows an inode.
 pub type Pin = Box<dyn Debug + Send + Sync>;
 
+/// What an inode will be kept with, if it lies where it is expected.
+#[derive(Debug)]
+pub struct Expected {
+    /// Good to be observed by.
+    pub tag: Tag,
+    /// As of [`Observer::meet`].
+    pub pin: Option<Pin>,
+    /// The device that the inode must have: a mount can have several.
+    pub device: u64,
+}
+
 /// What the host knows an inode by.
 #[derive(Clone, Copy, Debug)]
 pub struct HostInode<'a> {
@@ -50,6 +62,12 @@ pub struct HostInode<'a> {
     pub is_directory: bool,
 }
 
+/// Names that are observed at once.
+pub const NAMES_AT_ONCE: usize = 16;
+
+/// Stamps of names, in the names' order.
+pub type NameStamps = SmallVec<[Stamp; NAMES_AT_ONCE]>;
+
 /// Vouches for what replies say. The stamps that it hands out travel with the replies.
 pub trait Observer: Debug + Send + Sync {
     /// What to keep with an inode that the guest is told of for the first time.
@@ -57,6 +75,18 @@ pub trait Observer: Debug + Send + Sync {
     /// # Errors
     /// As for [`Self::tag`].
     fn meet(&self, inode: &HostInode<'_>) -> io::Result<(Tag, Option<Pin>)>;
+
+    /// As [`Self::meet`] for an inode of which no more is known than its file handle, and that it lies on the mount of
+    /// what has the tag `parent`: so that it can be observed before its attributes are read for the first time. It holds
+    /// if the inode's device turns out to be the answer's; [`Self::settle`] then gives the tag to keep. None: nothing can
+    /// be told yet.
+    fn expect(&self, parent: Tag, handle: (i32, &[u8]), fd: BorrowedFd<'_>) -> Option<Expected>;
+
+    /// The tag of an inode that was expected, and of which everything is known now.
+    ///
+    /// # Errors
+    /// As for [`Self::tag`].
+    fn settle(&self, expected: Tag, inode: &HostInode<'_>) -> io::Result<Tag>;
 
     /// An inode that the guest knows is at hand, open as `fd`, and about to be observed: for what could not be done when it
     /// was met.
@@ -68,8 +98,9 @@ pub trait Observer: Debug + Send + Sync {
     /// It cannot be told whether somebody has to learn of the inode's changes: the operation must fail.
     fn tag(&self, inode: &HostInode<'_>) -> io::Result<Tag>;
 
-    /// About to find out what `name`, an entry of a listing, means in `dir`.
-    fn name(&self, dir: Tag, name: &[u8]) -> Stamp;
+    /// About to find out what `names`, entries of a listing, mean in `dir`: a stamp for each of the first of them, at
+    /// least for one; none where nobody would look at them. Several at once cost less than one after the other.
+    fn names(&self, dir: Tag, names: &mut dyn Iterator<Item = &[u8]>) -> NameStamps;
 
     /// About to read an inode's attributes. None where nobody would look at the stamp.
     fn attributes(&self, inode: Tag) -> Option<Stamp>;

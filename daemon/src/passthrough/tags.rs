@@ -8,7 +8,7 @@ use fuse::{NodeId, errno};
 use rustix::fs::OFlags;
 
 use super::identity::{FileHandle, Identity, Name};
-use super::observer::{HostInode, Observer, Pin, Tag};
+use super::observer::{Expected, HostInode, Observer, Pin, Tag};
 use super::stat::{FileType, Stat, stat};
 use super::{Passthrough, open_beneath};
 
@@ -27,6 +27,35 @@ pub(super) fn met(
 ) -> io::Result<Kept> {
     let Some(observer) = observer else { return Ok(Kept::default()) };
     show(fd, identity, stat, |inode| observer.meet(inode))
+}
+
+/// What to keep with an inode found in `parent`, of which nothing but its identity is known so far.
+pub(super) fn expected(
+    observer: Option<&dyn Observer>,
+    parent: Tag,
+    identity: Option<&Identity>,
+    fd: BorrowedFd<'_>,
+) -> Option<Expected> {
+    match &identity?.name {
+        Name::Handle(handle) => observer?.expect(parent, handle.parts(), fd),
+        Name::Number { .. } => None,
+    }
+}
+
+/// What to keep with an inode that was expected, and lies where it was.
+///
+/// # Errors
+/// The observer's.
+pub(super) fn settled(
+    observer: Option<&dyn Observer>,
+    expected: Expected,
+    fd: BorrowedFd<'_>,
+    identity: &Identity,
+    stat: &Stat,
+) -> io::Result<Kept> {
+    let Some(observer) = observer else { return Ok(Kept::default()) };
+    let tag = show(fd, identity, stat, |inode| observer.settle(expected.tag, inode))?;
+    Ok((tag, expected.pin))
 }
 
 /// The tag of what is open as `fd`, for an inode that the guest does not know.
@@ -90,6 +119,16 @@ impl Passthrough {
     pub fn tag_of_name(&self, parent: NodeId, name: &CStr) -> io::Result<Option<Tag>> {
         let parent = self.inode(parent)?;
         let dir = self.descriptors.path_fd(&parent)?;
+        match parent.mount.identify_by_handle(dir.as_fd(), name) {
+            Ok(Some(identity)) => {
+                if let Some(known) = self.inodes.find(&identity) {
+                    return Ok(Some(known.tag));
+                }
+            }
+            Err(error) if error.raw_os_error() == Some(errno::ENOENT) => return Ok(None),
+            // What is wrong with it, openat2(2) says.
+            Ok(None) | Err(_) => {}
+        }
         let fd = match open_beneath(&dir, name, OFlags::PATH, 0) {
             Err(error) if error.raw_os_error() == Some(errno::ENOENT) => return Ok(None),
             fd => fd?,

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 
 use fuse::filesystem::{Mappings, RemoveMapping, SetupMapping};
-use fuse::{FileSystem, Held, Mapper, Mapping, NodeId, errno};
+use fuse::{Held, Mapper, Mapping, NodeId, errno};
 use parking_lot::Mutex;
 
 use super::kit::{House, ROOT};

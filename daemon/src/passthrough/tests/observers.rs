@@ -11,7 +11,9 @@ use fuse::filesystem::Make;
 use fuse::{FileSystem, NodeId, errno};
 
 use super::share::{ROOT, assert_errno, config, cstring};
-use crate::passthrough::{HostInode, InodeFileHandles, Observer, Passthrough, Pin, Tag};
+use crate::passthrough::{
+    Expected, HostInode, InodeFileHandles, NameStamps, Observer, Passthrough, Pin, Tag,
+};
 
 #[derive(Debug, Default)]
 struct Moody {
@@ -30,14 +32,22 @@ impl Observer for Moody {
         self.answer((Tag::default(), None))
     }
 
+    fn expect(&self, _: Tag, _: (i32, &[u8]), _: BorrowedFd<'_>) -> Option<Expected> {
+        None
+    }
+
+    fn settle(&self, expected: Tag, _: &HostInode<'_>) -> io::Result<Tag> {
+        self.answer(expected)
+    }
+
     fn meet_again(&self, _: Tag, _: BorrowedFd<'_>) {}
 
     fn tag(&self, _: &HostInode<'_>) -> io::Result<Tag> {
         self.answer(Tag::default())
     }
 
-    fn name(&self, _: Tag, _: &[u8]) -> Stamp {
-        Stamp::default()
+    fn names(&self, _: Tag, _: &mut dyn Iterator<Item = &[u8]>) -> NameStamps {
+        NameStamps::new()
     }
 
     fn attributes(&self, _: Tag) -> Option<Stamp> {
