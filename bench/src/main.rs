@@ -6,6 +6,7 @@
 //! session   the guest's kernel: INIT, and requests one at a time
 //! subject   a daemon under load: its process and what it costs
 //! rounds    A B A B …              floor    the same system calls without a daemon
+//! inodes    what a million cost    syscalls how many an operation makes
 //! report    table, JSON, SVG
 //! ```
 
@@ -14,6 +15,7 @@
 
 mod drive;
 mod floor;
+mod inodes;
 mod jobs;
 mod options;
 mod process;
@@ -21,6 +23,7 @@ mod report;
 mod rounds;
 mod session;
 mod subject;
+mod syscalls;
 mod vhost;
 mod wire;
 

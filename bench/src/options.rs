@@ -19,6 +19,7 @@ use clap::Parser;
   cargo xtask bench daemon --against 'virtiofsd --thread-pool-size 4'
   cargo xtask bench daemon --daemon coherent --against samepaged     what coherence costs
   cargo xtask bench daemon --daemon coherent --against samepaged --front-ends 16 --depths 4
+  cargo xtask bench daemon --inodes 1000000 --jobs empty --against 'virtiofsd --inode-file-handles=prefer'
   cargo xtask bench daemon --daemon 'target/release/samepaged' --against '/tmp/old/samepaged'"
 )]
 pub(crate) struct Options {
@@ -47,6 +48,9 @@ pub(crate) struct Options {
     /// Milliseconds of load that are measured in a round, after a quarter of that to warm up
     #[arg(long, value_name = "MS", default_value_t = 400)]
     pub(crate) time: u64,
+    /// Have a guest of each daemon know so many inodes first, and say what they cost (a million take minutes)
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) inodes: Option<usize>,
     /// The daemons' cache mode
     #[arg(long, default_value = "auto")]
     pub(crate) cache: String,

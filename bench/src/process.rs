@@ -46,6 +46,20 @@ impl Cost {
     }
 }
 
+/// Every thread of `pid` and its children.
+///
+/// # Errors
+/// It has ended.
+pub(crate) fn threads(pid: u32) -> Result<Vec<u32>> {
+    let mut all = Vec::new();
+    for pid in family(pid)? {
+        for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+            all.extend(task?.file_name().to_str().and_then(|name| name.parse::<u32>().ok()));
+        }
+    }
+    Ok(all)
+}
+
 /// The most memory, in KiB, that `pid` and its children ever had resident.
 ///
 /// # Errors

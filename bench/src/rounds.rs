@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 use serde::Serialize;
 
 use crate::floor;
+use crate::inodes::{self, Inodes};
 use crate::jobs::{self, Fixture, Job, Lanes};
 use crate::options::Options;
 use crate::report;
@@ -22,6 +23,8 @@ pub(crate) struct Row {
     pub(crate) ours: Vec<Sample>,
     /// The other's.
     pub(crate) theirs: Vec<Sample>,
+    /// System calls of the daemon, an operation; none where they cannot be counted.
+    pub(crate) syscalls: [Option<f64>; 2],
     /// Microseconds that the same system calls take in a loop, where that means something.
     pub(crate) floor: Option<f64>,
 }
@@ -37,6 +40,10 @@ pub(crate) struct Results {
     /// Most resident memory in KiB, ours and theirs.
     pub(crate) peak_kib: [u64; 2],
     pub(crate) rows: Vec<Row>,
+    /// Milliseconds from the first word of the handshake until INIT is answered, by daemons that were just started.
+    pub(crate) mounts: [Vec<f64>; 2],
+    /// What inodes cost that a guest knows, where that was asked for.
+    pub(crate) inodes: Option<[Inodes; 2]>,
 }
 
 /// # Errors
@@ -56,7 +63,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         load: [begun, String::new()],
         peak_kib: [0; 2],
         rows: Vec::new(),
+        mounts: starts(options, &fixture)?,
+        inodes: options
+            .inodes
+            .map(|count| inodes::measure(options, &fixture, count))
+            .transpose()?,
     };
+    report::extras(&results);
     for &guests in &options.front_ends {
         for &queues in &options.queues {
             of_size(options, &jobs, &fixture, (guests, queues), &mut results)?;
@@ -64,6 +77,19 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     results.load[1] = load_average();
     report::write(&results, &options.out)
+}
+
+/// Starts each daemon in turn, as often as there are rounds, and lets a guest mount.
+fn starts(options: &Options, fixture: &Fixture) -> Result<[Vec<f64>; 2]> {
+    let size = Size { guests: 1, queues: 1, depth: 1 };
+    let mut times = [Vec::new(), Vec::new()];
+    for _ in 0..options.rounds {
+        for (number, command) in [&options.daemon, &options.against].into_iter().enumerate() {
+            let subject = Subject::start(command, fixture, number, size, &options.cache)?;
+            times[number].push(subject.mounted_in());
+        }
+    }
+    Ok(times)
 }
 
 fn is_wanted(options: &Options, job: &Job) -> bool {
@@ -124,11 +150,17 @@ fn row(
         depth,
         ours: Vec::new(),
         theirs: Vec::new(),
+        syscalls: [None; 2],
         floor: None,
     };
     for _ in 0..options.rounds {
         row.ours.push(ours.load(&lanes[0], depth, time)?);
         row.theirs.push(theirs.load(&lanes[1], depth, time)?);
+    }
+    for (count, (subject, lanes)) in
+        row.syscalls.iter_mut().zip([(ours, &lanes[0]), (theirs, &lanes[1])])
+    {
+        *count = subject.syscalls(lanes, depth, time / 4).ok();
     }
     Ok(row)
 }

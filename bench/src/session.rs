@@ -6,6 +6,7 @@ use fuse::abi::{
 };
 use samepage_tests::framework::daemon::Daemon;
 
+use crate::jobs::{Lane, Listing};
 use crate::vhost::{Connection, Queue};
 use crate::wire::{self, Answer, Request};
 
@@ -86,6 +87,27 @@ impl Session {
     pub(crate) fn open(&mut self, node: u64, flags: u32) -> Result<u64> {
         self.request.begin(Opcode::Open, node, 0).with(&OpenIn { flags, open_flags: 0 }).end();
         Ok(wire::take::<OpenOut>(wire::expect(self.ask(4096)?)?)?.fh)
+    }
+
+    /// Lists a directory with READDIRPLUS; how many names it has.
+    ///
+    /// # Errors
+    /// What the daemon answers.
+    pub(crate) fn list(&mut self, node: u64) -> Result<usize> {
+        let plus = self.plus();
+        let mut listing = Listing::new(node, Some(plus));
+        let (mut names, mut request) = (0, Request::default());
+        let mut room = listing.next(None, &mut request)?;
+        while let Some(bytes) = room {
+            let queue = &mut self.connection.queues[0];
+            ask(queue, &request, bytes, &mut self.reply)?;
+            let answer = wire::answer(&self.reply)?;
+            if request.opcode() == Some(Opcode::Readdirplus) {
+                names += wire::names_in(wire::expect(answer)?, plus)?;
+            }
+            room = listing.next(Some(answer), &mut request)?;
+        }
+        Ok(names)
     }
 
     fn ask(&mut self, room: usize) -> Result<Answer<'_>> {

@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use coherence::View;
@@ -14,6 +14,7 @@ use crate::drive;
 use crate::jobs::{Fixture, Job, Lane, Lanes};
 use crate::process::{Cost, peak_kib};
 use crate::session::{self, ROOM, Session};
+use crate::syscalls::Syscalls;
 use crate::wire::{self, Request};
 
 /// Places in each queue.
@@ -27,6 +28,8 @@ pub(crate) struct Subject {
 
 struct Guest {
     session: Session,
+    /// From the first word to the daemon until INIT was answered.
+    mounted_in: Duration,
     pid: u32,
     _daemon: Daemon,
 }
@@ -142,6 +145,33 @@ impl Subject {
         })
     }
 
+    /// System calls of the daemons, an operation, in a load as [`Self::load`] makes it.
+    ///
+    /// # Errors
+    /// They cannot be counted; an answer that the job did not expect.
+    pub(crate) fn syscalls(
+        &mut self,
+        lanes: &[Lanes],
+        depth: usize,
+        time: Duration,
+    ) -> Result<f64> {
+        let pids: Vec<u32> = self.guests.iter().map(|guest| guest.pid).collect();
+        let counting = Syscalls::begin(&pids)?;
+        let load = self.run(lanes, depth, time)?;
+        Ok(counting.end()? as f64 / load.latencies.len() as f64)
+    }
+
+    /// How long the first guest's mount took, in milliseconds.
+    pub(crate) fn mounted_in(&self) -> f64 {
+        self.guests.first().map_or(f64::NAN, |guest| guest.mounted_in.as_secs_f64() * 1e3)
+    }
+
+    /// The first guest, and its daemon's process.
+    pub(crate) fn first(&mut self) -> Result<(&mut Session, u32)> {
+        let guest = self.guests.first_mut().context("no guests")?;
+        Ok((&mut guest.session, guest.pid))
+    }
+
     fn run(&mut self, lanes: &[Lanes], depth: usize, time: Duration) -> Result<drive::Load> {
         let mut work = Vec::new();
         for (number, (guest, lanes)) in self.guests.iter_mut().zip(lanes).enumerate() {
@@ -221,8 +251,10 @@ impl Wanted {
             Daemon::start(name, &spec, &fixture.beside(&socket), &fixture.beside(&log))?;
         let pid = daemon.process().pid();
         let id = table.map(View::open).transpose()?.map(|view| view.header().id);
+        let begun = Instant::now();
         let session = Session::mount(&daemon, (size.queues, size.depth.min(MOST_DEPTH)), id)
             .with_context(|| name.to_owned())?;
-        Ok(Guest { session, pid, _daemon: daemon })
+        let mounted_in = begun.elapsed();
+        Ok(Guest { session, mounted_in, pid, _daemon: daemon })
     }
 }

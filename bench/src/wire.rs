@@ -132,6 +132,11 @@ fn names(mut body: &[u8], ahead: usize) -> Result<Vec<u8>> {
     Ok(names)
 }
 
+/// How many names a listing has.
+pub(crate) fn names_in(body: &[u8], ahead: usize) -> Result<usize> {
+    Ok(names(body, ahead)?.split(|byte| *byte == b'/').count() - 1)
+}
+
 /// The length of a listing's first entry, and its name.
 fn entry(body: &[u8], ahead: usize) -> Result<(usize, &[u8])> {
     let dirent: Dirent = take(body.get(ahead..).context("a listing cut short")?)?;

@@ -13,6 +13,8 @@ pub(crate) const SMALL_FILES: usize = 1000;
 /// The file that is read and written.
 pub(crate) const BIG: &str = "big";
 pub(crate) const BIG_SIZE: u64 = 64 << 20;
+/// Files in each directory of the tree.
+pub(crate) const TREE_WIDTH: usize = 1000;
 /// The attribute that each small file has.
 pub(crate) const XATTR: &str = "user.bench";
 
@@ -68,6 +70,21 @@ impl Fixture {
         fs::create_dir(&directory)?;
         for number in 0..count.parse::<u32>()? {
             File::create(directory.join(format!("entry-{number:06}")))?;
+        }
+        Ok(())
+    }
+
+    /// Makes `tree`, with so many directories of [`TREE_WIDTH`] files, less one that stands for the directory.
+    ///
+    /// # Errors
+    /// There is no room for it.
+    pub(crate) fn tree(&self, directories: usize) -> Result<()> {
+        for number in 0..directories {
+            let directory = self.share().join("tree").join(format!("{number:04}"));
+            fs::create_dir_all(&directory)?;
+            for file in 1..TREE_WIDTH {
+                File::create(directory.join(small(file)))?;
+            }
         }
         Ok(())
     }

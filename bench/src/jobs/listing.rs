@@ -11,7 +11,8 @@ const O_DIRECTORY: u32 = 0o200_000;
 /// What Linux asks for at a time: 32 pages.
 const PORTION: u32 = 128 << 10;
 
-struct Listing {
+/// One listing after the other.
+pub(crate) struct Listing {
     node: u64,
     /// Bytes before each name's record; none: plain READDIR.
     plus: Option<usize>,
@@ -21,6 +22,11 @@ struct Listing {
 }
 
 impl Listing {
+    /// `plus`: bytes before each name's record; none: plain READDIR.
+    pub(crate) fn new(node: u64, plus: Option<usize>) -> Self {
+        Self { node, plus, fh: 0, offset: 0, at: Opcode::Opendir }
+    }
+
     fn read(&mut self, request: &mut Request) -> usize {
         self.at = if self.plus.is_some() { Opcode::Readdirplus } else { Opcode::Readdir };
         let read = ReadIn { fh: self.fh, offset: self.offset, size: PORTION, ..ReadIn::default() };
@@ -65,5 +71,5 @@ impl Lane for Listing {
 pub(super) fn job(session: &mut Session, directory: &str, plus: bool) -> Result<Lanes> {
     let node = session.node(directory)?;
     let plus = plus.then(|| session.plus());
-    Ok(Box::new(move |_| Box::new(Listing { node, plus, fh: 0, offset: 0, at: Opcode::Opendir })))
+    Ok(Box::new(move |_| Box::new(Listing::new(node, plus))))
 }

@@ -11,7 +11,8 @@ use anyhow::Result;
 use crate::session::Session;
 use crate::wire::{Answer, Request};
 
-pub(crate) use fixture::{BIG, BIG_SIZE, Fixture, SMALL_FILES, XATTR, small};
+pub(crate) use fixture::{BIG, BIG_SIZE, Fixture, SMALL_FILES, TREE_WIDTH, XATTR, small};
+pub(crate) use listing::Listing;
 
 /// One place in the queue: it repeats an operation.
 pub(crate) trait Lane: Send {
@@ -58,6 +59,7 @@ pub(crate) fn all() -> Vec<Job> {
         job("getxattr", single::getxattr),
         job("open-release", steps::open_release),
         job("open-read-release", steps::open_read_release),
+        job("open-read-close", steps::open_read_close),
         job("open-release-writer", steps::open_release_writer),
         job("create-unlink", steps::create_unlink),
         job("create-unlink-user", steps::create_unlink_user),

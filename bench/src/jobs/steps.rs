@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 use fuse::abi::{
-    CreateIn, EntryOut, ForgetIn, MkdirIn, Opcode, OpenIn, OpenOut, OutHeader, ReadIn, ReleaseIn,
-    RenameIn,
+    CreateIn, EntryOut, FlushIn, ForgetIn, MkdirIn, Opcode, OpenIn, OpenOut, OutHeader, ReadIn,
+    ReleaseIn, RenameIn,
 };
 
 use super::{Lane, Lanes, small};
@@ -98,6 +98,12 @@ fn read(state: &State, request: &mut Request) -> usize {
     HEADER + PAGE
 }
 
+fn flush(state: &State, request: &mut Request) -> usize {
+    let flush = FlushIn { fh: state.fh, lock_owner: 1, ..FlushIn::default() };
+    request.begin(Opcode::Flush, state.node, state.uid).with(&flush).end();
+    HEADER
+}
+
 fn release_opened(state: &State, request: &mut Request) -> usize {
     release(state, state.node, request)
 }
@@ -163,6 +169,13 @@ fn rename_one(state: &State, from: &str, to: &str, request: &mut Request) -> usi
 const OPEN_RELEASE: &[Step] = &[(Opcode::Open, open_to_read), (Opcode::Release, release_opened)];
 const OPEN_READ_RELEASE: &[Step] =
     &[(Opcode::Open, open_to_read), (Opcode::Read, read), (Opcode::Release, release_opened)];
+/// What `cat` makes of a file that the guest has not cached: record locks are on, so that closing tells.
+const OPEN_READ_CLOSE: &[Step] = &[
+    (Opcode::Open, open_to_read),
+    (Opcode::Read, read),
+    (Opcode::Flush, flush),
+    (Opcode::Release, release_opened),
+];
 const OPEN_RELEASE_WRITER: &[Step] =
     &[(Opcode::Open, open_to_write), (Opcode::Release, release_opened)];
 const LOOKUP_FORGET: &[Step] = &[(Opcode::Lookup, lookup), (Opcode::Forget, forget)];
@@ -190,6 +203,10 @@ pub(super) fn open_release(session: &mut Session) -> Result<Lanes> {
 
 pub(super) fn open_read_release(session: &mut Session) -> Result<Lanes> {
     of_small_files(session, OPEN_READ_RELEASE)
+}
+
+pub(super) fn open_read_close(session: &mut Session) -> Result<Lanes> {
+    of_small_files(session, OPEN_READ_CLOSE)
 }
 
 pub(super) fn open_release_writer(session: &mut Session) -> Result<Lanes> {

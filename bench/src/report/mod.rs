@@ -17,14 +17,14 @@ pub(crate) fn line(row: &Row) {
     static HEAD: std::sync::Once = std::sync::Once::new();
     HEAD.call_once(|| {
         println!(
-            "{:<20} {:>2} {:>2} {:>3} | {:>9} {:>8} {:>8} {:>8} {:>7} {:>6} | {:>9} {:>8} {:>7} {:>6} | {:>18} {:>18} {:>18} | {:>8}",
-            "job", "n", "q", "d", "ops/s", "p50 µs", "p99", "p99.9", "cpu µs", "switch", "its ops/s", "p50 µs", "cpu µs",
-            "switch", "rate ratio", "p50 ratio", "cpu ratio", "floor µs"
+            "{:<20} {:>2} {:>2} {:>3} | {:>9} {:>8} {:>8} {:>8} {:>7} {:>6} {:>6} | {:>9} {:>8} {:>7} {:>6} {:>6} | {:>18} {:>18} {:>18} | {:>8}",
+            "job", "n", "q", "d", "ops/s", "p50 µs", "p99", "p99.9", "cpu µs", "switch", "calls", "its ops/s", "p50 µs", "cpu µs",
+            "switch", "calls", "rate ratio", "p50 ratio", "cpu ratio", "floor µs"
         );
     });
     let (ours, theirs) = (&row.ours, &row.theirs);
     println!(
-        "{:<20} {:>2} {:>2} {:>3} | {:>9.0} {:>8.1} {:>8.1} {:>8.1} {:>7.2} {:>6.2} | {:>9.0} {:>8.1} {:>7.2} {:>6.2} | {:>18} {:>18} {:>18} | {:>8}",
+        "{:<20} {:>2} {:>2} {:>3} | {:>9.0} {:>8.1} {:>8.1} {:>8.1} {:>7.2} {:>6.2} {:>6} | {:>9.0} {:>8.1} {:>7.2} {:>6.2} {:>6} | {:>18} {:>18} {:>18} | {:>8}",
         row.job,
         row.front_ends,
         row.queues,
@@ -35,15 +35,46 @@ pub(crate) fn line(row: &Row) {
         median(ours, |sample| sample.p999),
         median(ours, |sample| sample.cpu),
         median(ours, |sample| sample.switches),
+        figure(row.syscalls[0]),
         median(theirs, |sample| sample.rate),
         median(theirs, |sample| sample.p50),
         median(theirs, |sample| sample.cpu),
         median(theirs, |sample| sample.switches),
+        figure(row.syscalls[1]),
         ratio(row, |sample| sample.rate).to_string(),
         ratio(row, |sample| sample.p50).to_string(),
         ratio(row, |sample| sample.cpu).to_string(),
-        row.floor.map_or(String::new(), |floor| format!("{floor:.2}")),
+        figure(row.floor),
     );
+}
+
+fn figure(value: Option<f64>) -> String {
+    value.map_or(String::new(), |value| format!("{value:.2}"))
+}
+
+/// What is no row of the table.
+pub(crate) fn extras(results: &Results) {
+    let [ours, theirs] = &results.mounts;
+    let ratios = ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect();
+    println!(
+        "a guest mounts: {:.2} ms, {:.2} ms, ratio {}",
+        Spread::of(ours.clone()).median,
+        Spread::of(theirs.clone()).median,
+        Spread::of(ratios)
+    );
+    if let Some([ours, theirs]) = &results.inodes {
+        println!(
+            "{} inodes known: {} KiB resident and {} descriptors, {} KiB and {}; bytes an inode {:.0}, {:.0}; ratio {:.2}",
+            ours.count,
+            ours.resident_kib[1],
+            ours.descriptors,
+            theirs.resident_kib[1],
+            theirs.descriptors,
+            ours.bytes_each(),
+            theirs.bytes_each(),
+            ours.resident_kib[1] as f64 / theirs.resident_kib[1] as f64
+        );
+    }
 }
 
 /// Writes `bench.json` and `bench.svg`.

@@ -34,6 +34,7 @@ mod tests {
             // A machine that becomes ten times slower changes nothing.
             ours: vec![sample(1.0), sample(10.0), sample(3.0)],
             theirs: vec![sample(2.0), sample(20.0), sample(3.0)],
+            syscalls: [None; 2],
             floor: None,
         };
         let spread = ratio(&row, |sample| sample.p50);
