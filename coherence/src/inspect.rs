@@ -130,12 +130,11 @@ fn read_words(file: &File, from: usize, count: usize) -> io::Result<Vec<u64>> {
 
 fn read_host(table: &Path, seen: &Inspection) -> Result<HostInspection, String> {
     let path = host::host_path(table);
+    let failed = |e: io::Error| format!("{}: {e}", path.display());
+    let file = open_host(&path).map_err(failed)?;
+    host::check(&file, &path).map_err(|e| e.to_string())?;
     let read = || -> io::Result<HostInspection> {
-        let file = open_host(&path)?;
         let head = read_words(&file, 0, field::END)?;
-        if (head[field::MAGIC], head[field::VERSION]) != (host::MAGIC, host::VERSION) {
-            return Err(io::Error::other("is no host file of this version"));
-        }
         let leaks = read_words(&file, LEAKS, DIRECTORY - LEAKS)?;
         // In ascending order, as they were read; when everything is held there are a great many.
         let is_busy = |slot: &u32| seen.busy.binary_search_by_key(slot, |&(busy, _)| busy).is_ok();
@@ -148,21 +147,13 @@ fn read_host(table: &Path, seen: &Inspection) -> Result<HostInspection, String> 
             joined: head[field::INCARNATIONS],
         })
     };
-    read().map_err(|e| format!("{}: {e}", path.display()))
+    read().map_err(failed)
 }
 
-/// Opens a host-only file, whoever owns it. A FIFO must not block the reader, nor a short file be read beyond its end.
+/// Opens a host-only file, whoever owns it. A FIFO must not block the reader.
 fn open_host(path: &Path) -> io::Result<File> {
     let file = open_to_read(path).map_err(io::Error::other)?;
-    let metadata = file.metadata()?;
-    let wanted = (host::WORDS * WORD_LEN) as u64;
-    match (metadata.is_file(), metadata.len()) {
-        (false, _) => Err(io::Error::other(FileError::Kind)),
-        (_, len) if len != wanted => {
-            Err(io::Error::other(format!("has {len} bytes, but must have {wanted}")))
-        }
-        _ => Ok(file),
-    }
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other(FileError::Kind)) }
 }
 
 fn read_daemon(file: &File, row: usize) -> io::Result<Daemon> {

@@ -8,6 +8,7 @@ mod row;
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use shm_layout::word::Ordering::{AcqRel, Acquire, Relaxed, Release};
@@ -24,7 +25,7 @@ use crate::limits::MAX_DAEMONS;
 use crate::names::{Census, NameLocks, Owner};
 use crate::region::Region;
 use crate::sys;
-use crate::table::{FileError, NewFile, open_checked, place_new};
+use crate::table::{FileError, NewFile, open_checked, place_new, word_at};
 
 /// The bytes `SPG-HOST`, read as a little-endian word.
 pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"SPG-HOST");
@@ -78,7 +79,7 @@ pub enum HostFileError {
         found: u64,
     },
     /// It has another size.
-    #[error("{}: {len} bytes, but must have {}; it is cut short: stop its daemons and delete it", path.display(), WORDS * WORD_LEN)]
+    #[error("{}: has {len} bytes, but must have {}; it is cut short: stop its daemons and delete it", path.display(), WORDS * WORD_LEN)]
     Length {
         /// The path.
         path: PathBuf,
@@ -103,18 +104,10 @@ impl HostFile {
             Err(FileError::Open(e)) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(HostFileError::File { path: path.to_owned(), source }),
         };
+        check(&file, path)?;
         let failed = |source| HostFileError::Io { path: path.to_owned(), source };
-        let len = file.metadata().map_err(failed)?.len();
-        if len != bytes() {
-            return Err(HostFileError::Length { path: path.to_owned(), len });
-        }
-        let region = Region::map(&file, len).map_err(failed)?;
-        let host = Self { file, region };
-        match (host.read(field::MAGIC), host.read(field::VERSION)) {
-            (MAGIC, VERSION) => Ok(Some(host)),
-            (MAGIC, found) => Err(HostFileError::Version { path: path.to_owned(), found }),
-            (magic, _) => Err(HostFileError::Magic { path: path.to_owned(), magic }),
-        }
+        let region = Region::map(&file, bytes()).map_err(failed)?;
+        Ok(Some(Self { file, region }))
     }
 
     /// Makes the file for a table, with a new key. Nothing may be there.
@@ -296,6 +289,28 @@ impl HostFile {
         }
         self.words()[field::LEAK_OVERFLOW].store(0, Relaxed);
         self.words()[field::BLANKS].store(0, Relaxed);
+    }
+}
+
+/// Whether this program can use `file`, which is open for reading. Another version's may have any length, so that is looked
+/// at last.
+///
+/// # Errors
+/// All but [`HostFileError::File`].
+pub(crate) fn check(file: &File, path: &Path) -> Result<(), HostFileError> {
+    let path = || path.to_owned();
+    let failed = |source| HostFileError::Io { path: path(), source };
+    let len = file.metadata().map_err(failed)?.len();
+    let mut head = [0; (field::VERSION + 1) * WORD_LEN];
+    if len < head.len() as u64 {
+        return Err(HostFileError::Length { path: path(), len });
+    }
+    file.read_exact_at(&mut head, 0).map_err(failed)?;
+    match (word_at(&head, field::MAGIC), word_at(&head, field::VERSION)) {
+        (MAGIC, VERSION) if len == bytes() => Ok(()),
+        (MAGIC, VERSION) => Err(HostFileError::Length { path: path(), len }),
+        (MAGIC, found) => Err(HostFileError::Version { path: path(), found }),
+        (magic, _) => Err(HostFileError::Magic { path: path(), magic }),
     }
 }
 

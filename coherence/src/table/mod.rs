@@ -17,7 +17,9 @@ use self::backing::Backing;
 pub(crate) use self::backing::extents;
 pub use self::error::TableError;
 pub use self::file::FileError;
-pub(crate) use self::file::{NewFile, open_checked, open_for_reading, open_to_read, place_new};
+pub(crate) use self::file::{
+    NewFile, open_checked, open_for_reading, open_to_read, place_new, word_at,
+};
 pub use self::view::View;
 use crate::region::Region;
 use crate::slots::SlotIndex;
