@@ -28,7 +28,9 @@ pub fn start(
     guest: &str,
 ) -> Result<(), StartError> {
     let filter = filter(level)?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter);
+    // A line that cannot be written is lost. Said on stderr, which may be what is gone, it would be a panic of the thread
+    // that logs: one that serves a queue, or the one that is to end the daemon.
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).log_internal_errors(false);
     let line = tracing_subscriber::fmt::format().with_target(false);
     match (target, format) {
         (LogTarget::Stderr, LogFormat::Json) => {

@@ -2,7 +2,7 @@
 
 use rustix::process::Signal;
 
-use crate::support::daemon::Daemon;
+use crate::support::daemon::{Daemon, is_listening, samepaged};
 use crate::support::front_end::{FrontEnd, QUEUE_SIZE};
 use crate::support::guest::Guest;
 use crate::support::wait_until;
@@ -167,4 +167,36 @@ fn a_vmm_that_hangs_up_at_once_or_talks_nonsense_does_no_harm() {
     drop(stream);
     drop(Guest::mount(FrontEnd::connect(&daemon.socket(), 2)));
     assert!(daemon.is_alive());
+}
+
+/// Whoever reads the log may go before the daemon does.
+#[test]
+fn a_daemon_whose_log_nobody_reads_serves_and_ends_as_any_other() {
+    let place = tempfile::tempdir().unwrap();
+    let share = place.path().join("share");
+    std::fs::create_dir(&share).unwrap();
+    let socket = place.path().join("socket");
+    let (reader, writer) = rustix::pipe::pipe().unwrap();
+    let mut command = samepaged();
+    command.arg("--shared-dir").arg(share).arg("--socket-path").arg(&socket);
+    command.args(["--log-level", "debug"]).stderr(writer);
+    let mut child = command.spawn().unwrap();
+    drop(command);
+    wait_until("it listens", || is_listening(&socket));
+    drop(reader);
+    for _ in 0..2 {
+        // Connecting, breaking a queue and going are all logged.
+        let mut guest = Guest::mount(FrontEnd::connect(&socket, 3));
+        guest.front_end.send(1, &[1, 2, 3], 100);
+        guest.front_end.wait_broken(1);
+        assert_eq!(guest.lookup_over(2, "nothing"), Err(libc::ENOENT));
+    }
+    let pid = rustix::process::Pid::from_raw(child.id() as i32).unwrap();
+    rustix::process::kill_process(pid, Signal::TERM).unwrap();
+    let mut status = None;
+    wait_until("it ends", || {
+        status = child.try_wait().unwrap();
+        status.is_some()
+    });
+    assert_eq!(status.unwrap().code(), Some(0));
 }
