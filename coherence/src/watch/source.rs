@@ -28,6 +28,11 @@ pub enum Refusal {
     /// Others can change this file system without this kernel's knowing, or its identities change.
     #[error("changes on a file system of type {0:#x} cannot be watched from here")]
     Unwatchable(u64),
+    /// More file systems than their numbers go to.
+    #[error(
+        "there are more than {0} file systems below the shared directory; share some of them by daemons of their own"
+    )]
+    TooMany(usize),
     /// The kernel refused.
     #[error("{0}")]
     Io(#[from] io::Error),
@@ -36,7 +41,7 @@ pub enum Refusal {
 impl Refusal {
     /// Whether it may be another time.
     pub(super) const fn may_pass(&self) -> bool {
-        !matches!(self, Self::Unwatchable(_))
+        !matches!(self, Self::Unwatchable(_) | Self::TooMany(_))
     }
 }
 

@@ -191,6 +191,11 @@ impl Watcher {
         Ok(system)
     }
 
+    /// Counts an inode that is served without stamps. The first one's reason is said in the log.
+    pub fn refuse_inode(&self, refusal: &Refusal) {
+        self.shared.counters.refuse_inode(refusal);
+    }
+
     /// Whether stamps are given at the moment.
     #[must_use]
     pub fn is_alive(&self) -> bool {
@@ -266,7 +271,7 @@ pub struct Figures {
     pub watches: u64,
     /// File systems that are served without stamps.
     pub refused_systems: u64,
-    /// Times that an inode was served without a stamp for want of a watch.
+    /// Times that an inode was served without a stamp for want of a watch, or of a number for its file system.
     pub refused_inodes: u64,
 }
 

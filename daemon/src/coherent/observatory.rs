@@ -5,7 +5,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use coherence::watch::{Coverage, FileSystem, Watcher};
+use coherence::watch::{Coverage, FileSystem, Refusal, Watcher};
 use coherence::{Engine, Identity, InodeKey, InodeSlots, SlotIndex, Snapshot};
 use fuse::abi::Stamp;
 use fuse::errno;
@@ -17,8 +17,8 @@ use crate::passthrough::{
     Expected, HostInode, NAMES_AT_ONCE, NameRule, NameStamps, Observer, Pin, Tag,
 };
 
-/// File systems below the shared directory. What lies on others gets no stamps.
-const MAX_SYSTEMS: usize = 64;
+/// File systems below the shared directory: what [`Tag::system`] has numbers for. What lies on others gets no stamps.
+const MAX_SYSTEMS: usize = u8::MAX as usize;
 
 /// Looks at the version table for the file system, and for the decorator around it.
 #[derive(Debug)]
@@ -80,22 +80,26 @@ impl Observatory {
         (value, if stands { snapshots } else { [Snapshot::NOT_COVERED; N] })
     }
 
-    /// The number of the file system that `inode` lies on; 0 where none is to be had.
+    /// The number of the file system that `inode` lies on; 0 where none is to be had, which is counted and logged.
     fn system(&self, inode: &HostInode<'_>, facts: FileSystemFacts) -> u8 {
-        for (at, place) in self.systems.iter().enumerate() {
-            let found = match place.get() {
-                Some(system) => system.watched.id() == (facts.fsid, inode.device),
+        let found = self.number_of(inode, facts);
+        found.inspect_err(|refusal| self.watcher.refuse_inode(refusal)).unwrap_or(0)
+    }
+
+    fn number_of(&self, inode: &HostInode<'_>, facts: FileSystemFacts) -> Result<u8, Refusal> {
+        for (number, place) in (1..=u8::MAX).zip(&self.systems) {
+            let system = if let Some(system) = place.get() {
+                system
+            } else {
+                let watched = self.watcher.file_system(inode.fd)?;
                 // Should another thread fill the place with another one, the next place is looked at.
-                None => self.watcher.file_system(inode.fd).is_ok_and(|watched| {
-                    let id = watched.id();
-                    place.get_or_init(|| System { watched, facts }).watched.id() == id
-                }),
+                place.get_or_init(|| System { watched, facts })
             };
-            if found {
-                return at as u8 + 1;
+            if system.watched.id() == (facts.fsid, inode.device) {
+                return Ok(number);
             }
         }
-        0
+        Err(Refusal::TooMany(MAX_SYSTEMS))
     }
 
     /// Has an inode that is open as `fd` watched for as long as the result lives.

@@ -26,6 +26,7 @@ pub(super) struct House {
 pub(super) struct Guest {
     pub(super) fs: Coherent,
     pub(super) engine: Arc<Engine>,
+    watcher: Arc<Watcher>,
 }
 
 impl House {
@@ -61,7 +62,8 @@ impl House {
         let engine = Engine::attach(options).unwrap();
         // All daemons of a test are one process, whose own changes are told by nobody.
         let watcher = Arc::new(Watcher::start(&engine, Mode::Off, &[]).unwrap());
-        Guest { fs: Coherent::new(config, &engine, watcher, 2).unwrap(), engine }
+        let fs = Coherent::new(config, &engine, Arc::clone(&watcher), 2).unwrap();
+        Guest { fs, engine, watcher }
     }
 
     pub(super) fn guest(&self) -> Guest {
@@ -75,6 +77,11 @@ impl House {
 impl Guest {
     pub(super) fn offer(&self) -> Offer {
         Offer { flags: InitFlags::all(), table_id: self.engine.table_id() }
+    }
+
+    /// Times that an inode was refused stamps.
+    pub(super) fn refused_inodes(&self) -> u64 {
+        self.watcher.figures().refused_inodes
     }
 
     pub(super) fn lookup(&self, parent: NodeId, name: &str) -> std::io::Result<Entry> {

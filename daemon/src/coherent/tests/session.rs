@@ -6,6 +6,9 @@ use fuse::abi::{InitFlags, OpenReplyFlags, Stamp};
 use fuse::filesystem::Offer;
 use fuse::{FileSystem, NodeId};
 
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+
 use super::kit::{Guest, House, ROOT};
 use crate::passthrough::{CachePolicy, Config};
 
@@ -62,4 +65,29 @@ fn a_guest_that_has_gone_gets_no_more() {
     guest.fs.destroy();
     guest.fs.init(&(InitFlags::all() - InitFlags::VERSION_TABLE).into()).unwrap();
     assert!(guest.lookup(NodeId::ROOT, "missing").is_err());
+}
+
+#[test]
+fn file_systems_beyond_what_there_are_numbers_for_get_none_and_are_counted() {
+    if !rustix::process::geteuid().is_root() {
+        return println!("skipped: mounting needs root");
+    }
+    let house = House::new();
+    // This thread's own, and gone with it.
+    unshare(CloneFlags::CLONE_NEWNS).unwrap();
+    mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
+        .unwrap();
+    let guest = house.guest();
+    let mut stamped = |number: u32| {
+        let path = house.path(&number.to_string());
+        fs::create_dir(&path).unwrap();
+        mount(Some("none"), &path, Some("tmpfs"), MsFlags::empty(), None::<&str>).unwrap();
+        guest.current(&guest.found(NodeId::ROOT, &number.to_string()).1).contains('a')
+    };
+    // The shared directory's is the first.
+    assert!((2..=255).all(&mut stamped));
+    assert_eq!(guest.refused_inodes(), 0);
+    assert!((256..=257).all(|number| !stamped(number)));
+    assert_eq!(guest.refused_inodes(), 2);
+    assert!(guest.found(NodeId::ROOT, "2").1 != Stamp::default(), "the first still are");
 }
