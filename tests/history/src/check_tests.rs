@@ -44,8 +44,13 @@ fn good(entries: &[Entry]) {
 
 /// The last entry is the one that nothing explains.
 fn bad(entries: &[Entry]) {
+    bad_at(entries.len() - 1, entries);
+}
+
+/// This entry is the one that nothing explains.
+fn bad_at(position: usize, entries: &[Entry]) {
     let violation = check(entries).expect_err("a violation");
-    assert_eq!(violation.entry, entries.len() - 1, "{violation}");
+    assert_eq!(violation.entry, position, "{violation}");
 }
 
 #[test]
@@ -99,6 +104,43 @@ fn contents_are_checked_also_when_size_and_time_stay() {
     let read = |times, value| entry(times, Call::Read, A, 0, word(value));
     good(&created(&[writing, read((3, 4), 0), read((5, 6), 11)]));
     bad(&created(&[writing, read((3, 4), 11), read((5, 6), 0)]));
+}
+
+#[test]
+fn a_read_is_of_one_moment() {
+    let (old, new) = (0x1111_1111_1111_1111, 0x2222_2222_2222_2222);
+    let written = entry((2, 3), Call::Write, A, old, ok());
+    let read = |size, word| entry((5, 6), Call::Read, A, 0, Outcome { size, word, ..ok() });
+    // Half of what was there and half of what comes.
+    let writing = entry((4, 9), Call::Write, A, new, ok());
+    good(&created(&[written, writing, read(8, old)]));
+    good(&created(&[written, writing, read(8, new)]));
+    bad_at(2 + 1, &created(&[written, writing, read(8, 0x2222_2222_1111_1111)]));
+    // The size of after a cut and the bytes of before, and the other way round.
+    let cutting = entry((4, 9), Call::Truncate, A, 3, ok());
+    good(&created(&[written, cutting, read(3, 0x11_1111)]));
+    bad_at(2 + 1, &created(&[written, cutting, read(8, 0x11_1111)]));
+    bad_at(2 + 1, &created(&[written, cutting, read(3, old)]));
+}
+
+#[test]
+fn many_who_write_to_many_files_are_checked_apart() {
+    let in_directory = |directory| Path { directory, ..A };
+    let files = (0..3).map(|directory| {
+        let number = Outcome { ino: 7 + u64::from(directory), ..ok() };
+        entry((0, 1), Call::Create, in_directory(directory), 0, number)
+    });
+    // All at once: so many orders for the three of them together are not searched.
+    let writes = (0..21_u64).map(|number| {
+        let directory = u8::try_from(number % 3).unwrap();
+        entry((2 + number, 100), Call::Write, in_directory(directory), number + 1, ok())
+    });
+    let all: Vec<_> = files.chain(writes).collect();
+    let read = |value| entry((101, 102), Call::Read, A, 0, word(value));
+    for written in (0..7).map(|number| number * 3 + 1) {
+        good(&[all.as_slice(), &[read(written)]].concat());
+    }
+    bad(&[all.as_slice(), &[read(2)]].concat());
 }
 
 #[test]

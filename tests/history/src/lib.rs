@@ -26,9 +26,11 @@ pub mod log;
 pub mod mapper;
 mod memory;
 pub mod op;
+mod parts;
 pub mod state;
 pub mod steps;
 pub mod tree;
+mod world;
 
 pub use check::{Verdict, Violation, check};
 pub use log::{Entry, Shared};

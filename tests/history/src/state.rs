@@ -79,6 +79,12 @@ impl State {
         self.names.get(&(directory, name)).copied()
     }
 
+    /// Whether every name means the same in both.
+    #[must_use]
+    pub fn has_same_names(&self, other: &Self) -> bool {
+        self.names == other.names
+    }
+
     /// An inode, which must be there: nobody holds one that was forgotten.
     #[must_use]
     pub fn inode(&self, id: Id) -> &Inode {

@@ -9,11 +9,11 @@ use samepage_history::{Entry, Outcome, check};
 /// Time between two operations.
 const PACE: u64 = 100;
 
-fn run(seed: u64, operations: u64) -> Vec<Entry> {
+fn run(seed: u64, mix: Mix, operations: u64) -> Vec<Entry> {
     let directory = tempfile::tempdir().unwrap();
     execute::prepare(directory.path()).unwrap();
     let place = Place::open(directory.path(), false).unwrap();
-    let mut generator = Generator::new(seed, 0, Role::Coherent, Mix::Everything);
+    let mut generator = Generator::new(seed, 0, Role::Coherent, mix);
     let entries = (1..=operations).map(|number| {
         let operation = generator.operation();
         let outcome = Some(place.execute(&operation));
@@ -33,6 +33,10 @@ fn stretch(entries: &[Entry], by: &[(u64, u64)]) -> Vec<Entry> {
     stretched.collect()
 }
 
+fn mix() -> impl Strategy<Value = Mix> {
+    prop_oneof![Just(Mix::Everything), Just(Mix::Contents)]
+}
+
 /// An earlier outcome of the same operation that says something else, apart from times that nobody
 /// has set.
 fn earlier(entries: &[Entry], number: usize) -> Option<Outcome> {
@@ -46,17 +50,21 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn overlapping_is_explained(seed: u64, by in prop::collection::vec((0..4_u64, 0..4_u64), 90)) {
+    fn overlapping_is_explained(
+        seed: u64,
+        mix in mix(),
+        by in prop::collection::vec((0..4_u64, 0..4_u64), 90),
+    ) {
         prop_assume!(rustix::process::geteuid().is_root());
-        let entries = stretch(&run(seed, 90), &by);
+        let entries = stretch(&run(seed, mix, 90), &by);
         let verdict = check(&entries);
         prop_assert!(verdict.is_ok(), "{}", verdict.unwrap_err());
     }
 
     #[test]
-    fn an_old_outcome_is_not(seed: u64) {
+    fn an_old_outcome_is_not(seed: u64, mix in mix()) {
         prop_assume!(rustix::process::geteuid().is_root());
-        let entries = run(seed, 300);
+        let entries = run(seed, mix, 300);
         prop_assert!(check(&entries).is_ok());
         let looks = |number: &usize| entries[*number].operation.call.only_looks();
         for number in (0..entries.len()).filter(looks) {

@@ -75,13 +75,18 @@ fn three_coherent_guests_see_nothing_stale() -> Result<()> {
     })
 }
 
+/// Where a file is read while others write, cut and extend it.
+#[test]
+fn contents_are_of_one_moment() -> Result<()> {
+    sees_nothing_stale(&Plan { operations: 8000, kills: 0, seed: 14, ..CONTENTS })
+}
+
 /// With guests that die and come back.
 const LONG: Plan =
     Plan { coherent: 3, stock: 1, operations: 200_000, kills: 3, seed: 20, mix: EVERYTHING };
 
-/// Where a file is read while others cut and extend it.
 const CONTENTS: Plan =
-    Plan { coherent: 2, stock: 1, operations: 20_000, kills: 0, seed: 40, mix: Mix::Contents };
+    Plan { coherent: 3, stock: 1, operations: 60_000, kills: 2, seed: 40, mix: Mix::Contents };
 
 macro_rules! long_histories {
     ($($name:ident: $plan:expr, $kernel:literal;)+) => {
@@ -158,6 +163,13 @@ fn changes_that_are_published_early_are_found_out() -> Result<()> {
 #[test]
 fn guests_that_do_not_check_are_found_out() -> Result<()> {
     found_out(&BROKEN, coherent().module_fault("check"))
+}
+
+/// Pages of before another guest's change.
+#[test]
+fn pages_that_are_not_checked_are_found_out() -> Result<()> {
+    let plan = Plan { coherent: 2, stock: 0, operations: 3000, kills: 0, seed: 32, ..CONTENTS };
+    found_out(&plan, coherent().module_fault("page"))
 }
 
 fn found_out(plan: &Plan, builder: Builder) -> Result<()> {
