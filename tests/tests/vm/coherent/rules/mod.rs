@@ -80,13 +80,16 @@ fn every_check_is_missed_on(kernel: &str) -> Result<()> {
     let lab = lab.program(cargo::calls()?, "/bin/samepage-calls");
     let lab = lab.program(cargo::locker()?, "/bin/samepage-locker").boot()?;
     let mut failures = Vec::new();
-    for rule in RULES.iter().filter(|rule| rule.kernels.contains(&kernel)) {
+    let rules = RULES.iter().enumerate().filter(|(_, rule)| rule.kernels.contains(&kernel));
+    for (number, rule) in rules {
         for (fault, expected) in [("none", rule.right), (rule.fault, rule.wrong)] {
             // With the check it is right the first time. Without it there may be nothing in the cache to be wrong about.
             let attempts = if fault == "none" { 1 } else { ATTEMPTS };
             let mut seen = String::new();
             for attempt in 0..attempts {
-                seen = look(&lab, rule, fault, attempt).with_context(|| rule.fault)?;
+                // A new directory each time: nothing is cached of it.
+                let place = format!("/mnt/{number}-{fault}-{attempt}");
+                seen = look(&lab, rule, fault, &place).with_context(|| rule.fault)?;
                 if seen == expected {
                     break;
                 }
@@ -104,11 +107,9 @@ fn every_check_is_missed_on(kernel: &str) -> Result<()> {
     lab.power_off()
 }
 
-fn look(lab: &Lab, rule: &Rule, fault: &str, attempt: u32) -> Result<String> {
+fn look(lab: &Lab, rule: &Rule, fault: &str, place: &str) -> Result<String> {
     let (other, guest) = (&lab[0], &lab[1]);
     set_fault(guest, "none")?;
-    // A new directory each time: nothing is cached of it.
-    let place = format!("/mnt/{}-{fault}-{attempt}", rule.fault);
     let run = |guest: &Guest, script: &str| -> Result<String> {
         let output = guest.sh(&format!("{PRELUDE}\ncd {place} && {{ {script}\n}} 2> /dev/null"))?;
         Ok(output.ok().with_context(|| script.to_owned())?.text())

@@ -175,6 +175,17 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         kernels: ALL,
+        // Two directories have changed places, and this guest works in the one that was below.
+        fault: "move",
+        stage: "mkdir -p a/b; echo text > a/f",
+        warm: "cd a/b; hold sh -c \"$WAIT; cat a/f || echo lost\"",
+        change: "mv a/b c; mv a c/a",
+        look: "said",
+        right: "text",
+        wrong: "lost",
+    },
+    Rule {
+        kernels: ALL,
         // Closing any descriptor of a file ends the locks of whoever closes it, also one that was open to be read.
         fault: "flush",
         stage: ": > f; : > gate",
