@@ -12,6 +12,7 @@ mod error;
 pub mod fuzzing;
 pub mod limits;
 pub mod logging;
+pub mod mappings;
 pub mod metrics;
 pub mod passthrough;
 pub mod sandbox;

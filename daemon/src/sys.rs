@@ -213,3 +213,41 @@ const FS_IOC_FSSETXATTR: libc::Ioctl = 0x401c_5820;
 fn check(result: libc::c_long) -> io::Result<libc::c_long> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
+
+/// A page of a file, mapped, that nobody can touch: only to see what the kernel says of it.
+pub(crate) struct UntouchedPage(*mut std::ffi::c_void);
+
+/// Bytes that are mapped; a whole page, whatever its size.
+const SOME: usize = 1;
+
+impl UntouchedPage {
+    /// The first page of a regular file, which need not have one.
+    ///
+    /// # Errors
+    /// Those of `mmap(2)`; `EINVAL` for what is no regular file.
+    pub(crate) fn of(file: BorrowedFd<'_>) -> io::Result<Self> {
+        use rustix::fs::FileType;
+        use rustix::mm::{MapFlags, ProtFlags, mmap};
+
+        // Of a device, mapping might mean anything.
+        let mode = rustix::fs::fstat(file)?.st_mode;
+        if FileType::from_raw_mode(mode) != FileType::RegularFile {
+            return Err(io::Error::from_raw_os_error(libc::EINVAL));
+        }
+        let (none, shared) = (ProtFlags::empty(), MapFlags::SHARED);
+        // SAFETY: a new mapping takes nothing's place.
+        let address = unsafe { mmap(std::ptr::null_mut(), SOME, none, shared, file, 0) }?;
+        Ok(Self(address))
+    }
+
+    pub(crate) fn address(&self) -> u64 {
+        self.0.addr() as u64
+    }
+}
+
+impl Drop for UntouchedPage {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is this value's own, and no reference into it was ever made.
+        let _ = unsafe { rustix::mm::munmap(self.0, SOME) };
+    }
+}

@@ -12,6 +12,7 @@ use fuse::errno;
 use rustix::fs::{FallocateFlags, MemfdFlags};
 use tracing::warn;
 
+use super::departure::Departure;
 use super::spans::Span;
 use super::window::{MAX_PIECES, Source, State, Window};
 use super::{FileId, Front, PAGE};
@@ -42,17 +43,24 @@ impl Blank {
 }
 
 impl Window {
-    /// No page stays mapped that a file will not have when it has `size` bytes. True: other memory is in some page's place.
+    /// No page stays mapped that a file will not have when it has `size` bytes, and the VMM can touch none any more. True:
+    /// other memory is in some page's place. Nobody maps more of the file meanwhile (see [`super::Gate`]).
     ///
     /// # Errors
     /// The VMM does not take them away, or has hung up with the file mapped.
     pub fn fit(&self, file: FileId, size: u64) -> io::Result<bool> {
-        let mut state = self.state.lock();
-        if state.left_behind.iter().flatten().any(|left| *left == file) {
-            return Err(errno::error(errno::EIO));
-        }
-        let done = state.fit(file, size);
-        self.settle(&state);
+        let (blanks, departure) = {
+            let mut state = self.state.lock();
+            if state.left_behind.iter().flatten().any(|left| *left == file) {
+                return Err(errno::error(errno::EIO));
+            }
+            let done = state.fit(file, size);
+            self.settle(&state);
+            (done, state.departure(file, size))
+        };
+        // The guest goes on using the window in the meantime.
+        let done =
+            blanks.and_then(|blanks| departure.map_or(Ok(()), Departure::wait).map(|()| blanks));
         done.inspect_err(|error| warn!("the VMM does not let go of a file that is cut: {error}"))
     }
 
@@ -110,6 +118,13 @@ impl State {
         let fit = |start| self.fit_span(start, size);
         starts.into_iter().map(fit).fold(Ok(()), io::Result::and)?;
         Ok(!self.spans.starts(|span| span.source.id == file && span.blank > 0).is_empty())
+    }
+
+    /// What is to be waited for when the file has been fitted. None where none of it is mapped.
+    fn departure(&self, file: FileId, size: u64) -> Option<Departure> {
+        let open = self.spans.iter().find(|span| span.source.id == file)?;
+        let (file, footprint) = (Arc::clone(&open.source.file), self.footprint.clone());
+        Some(Departure { file, from: size.next_multiple_of(PAGE), footprint })
     }
 
     fn fit_span(&mut self, start: u64, size: u64) -> io::Result<()> {

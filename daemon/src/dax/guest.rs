@@ -3,6 +3,8 @@
 use std::io;
 use std::sync::Arc;
 
+use fuse::errno;
+
 use super::{FileId, Policy, Window};
 use crate::passthrough::Mapped;
 
@@ -29,7 +31,9 @@ impl Mapped for GuestView {
     }
 
     fn fit(&self, device: u64, inode: u64, size: u64) -> io::Result<()> {
-        self.window.fit(FileId { device, inode }, size).map(drop)
+        // Why not, the log says.
+        let busy = |_| errno::error(libc::EBUSY);
+        self.window.fit(FileId { device, inode }, size).map(drop).map_err(busy)
     }
 
     fn own_cut(&self, device: u64, inode: u64) {

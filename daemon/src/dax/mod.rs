@@ -5,6 +5,7 @@
 //! spans   what is where in the window
 //! afterlife  what lasts as long as a VMM that has hung up
 //! cut     files that are cut short while they are mapped
+//! departure  until what was taken away is gone
 //! host    files that are cut without a word
 //! policy  which files are mapped at all
 //! guest   the window as the file system knows it
@@ -17,6 +18,7 @@
 
 mod afterlife;
 mod cut;
+mod departure;
 mod guest;
 mod host;
 mod policy;
@@ -57,7 +59,8 @@ pub trait Gate: fmt::Debug + Send + Sync {
     fn set_mapped(&self, files: &[FileId]);
 }
 
-/// The VMM, which holds the window. All numbers are bytes.
+/// The VMM, which holds the window. All numbers are bytes. It may answer before it has done what it was asked for, but does
+/// one thing after the other.
 pub trait Front: fmt::Debug + Send + Sync {
     /// Maps `len` bytes of `file` from `file_offset` on to `window_offset`, where nothing is mapped. The file has them.
     ///
@@ -76,4 +79,13 @@ pub trait Front: fmt::Debug + Send + Sync {
     /// # Errors
     /// As for [`Self::map`].
     fn unmap(&self, window_offset: u64, len: u64) -> io::Result<()>;
+}
+
+/// What the VMM's process really has mapped. It may answer that it has taken something away, and still touch it.
+pub trait Footprint: fmt::Debug + Send + Sync {
+    /// Whether it has any byte of `file` mapped from byte `from` on.
+    ///
+    /// # Errors
+    /// Nobody may look.
+    fn reaches(&self, file: BorrowedFd<'_>, from: u64) -> io::Result<bool>;
 }

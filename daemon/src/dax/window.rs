@@ -15,7 +15,7 @@ use super::afterlife;
 use super::cut::{Blank, files};
 use super::host::HostWatch;
 use super::spans::{Span, Spans, remains};
-use super::{Entered, Front, Gate, PAGE, WindowSize};
+use super::{Entered, Footprint, Front, Gate, PAGE, WindowSize};
 
 /// Mappings that the VMM may have. QEMU 11.1 aborts at 512 memory regions, of which the guest's memory takes some.
 pub(super) const MAX_PIECES: usize = 448;
@@ -49,6 +49,8 @@ pub(super) struct State {
     front: Option<Arc<dyn Front>>,
     /// The VMM's process.
     owner: Option<OwnedFd>,
+    /// What that has mapped.
+    pub(super) footprint: Option<Arc<dyn Footprint>>,
     pub(super) spans: Spans<Source>,
     pub(super) blank: Blank,
     /// Files that VMMs may still have mapped which have hung up.
@@ -75,6 +77,7 @@ impl Window {
         let state = State {
             front: None,
             owner: None,
+            footprint: None,
             spans: Spans::default(),
             blank: Blank::new(size)?,
             left_behind: Vec::new(),
@@ -119,9 +122,10 @@ impl Window {
         self.settle(&state);
     }
 
-    /// In which process the window is, as a pidfd.
-    pub fn owned_by(&self, process: Option<OwnedFd>) {
-        self.state.lock().owner = process;
+    /// In which process the window is, as a pidfd, and what that has mapped.
+    pub fn owned_by(&self, process: Option<OwnedFd>, footprint: Option<Arc<dyn Footprint>>) {
+        let mut state = self.state.lock();
+        (state.owner, state.footprint) = (process, footprint);
     }
 
     /// The VMM has hung up. It may go on using what it has mapped: what goes with that is kept until the VMM's process

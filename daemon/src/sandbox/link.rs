@@ -32,6 +32,8 @@ pub enum Asked {
     Peer = 5,
     /// Whether a process has ended.
     Ended = 6,
+    /// Whether the process that has connected last has a file mapped, from a byte on.
+    Reaches = 7,
 }
 
 /// A process as it is known outside.
@@ -45,6 +47,9 @@ pub struct Outsider {
 
 /// Bytes of an [`Outsider`].
 const OUTSIDER: usize = 12;
+
+/// Bytes of a question: what, about whom, from which byte of a file.
+const QUESTION: usize = 1 + OUTSIDER + size_of::<u64>();
 
 impl Outsider {
     fn encode(self) -> [u8; OUTSIDER] {
@@ -68,6 +73,7 @@ pub(super) struct Question {
     pub(super) asked: Option<Asked>,
     pub(super) fds: Vec<OwnedFd>,
     pub(super) about: Outsider,
+    pub(super) from: u64,
 }
 
 /// What is answered where nothing went wrong.
@@ -79,7 +85,8 @@ pub(super) struct Answer {
 
 impl Asked {
     fn from_byte(byte: u8) -> Option<Self> {
-        [Self::MapIds, Self::Sockets, Self::Group, Self::Mark, Self::Peer, Self::Ended]
+        use Asked::{Ended, Group, MapIds, Mark, Peer, Reaches, Sockets};
+        [MapIds, Sockets, Group, Mark, Peer, Ended, Reaches]
             .into_iter()
             .find(|asked| *asked as u8 == byte)
     }
@@ -107,7 +114,7 @@ impl Link {
     /// # Errors
     /// What the outside answers; `EPIPE` where it has gone.
     pub fn ask(&self, what: Asked, fds: &[BorrowedFd<'_>]) -> io::Result<Vec<OwnedFd>> {
-        Ok(self.ask_about(what, fds, Outsider::default())?.fds)
+        Ok(self.ask_about(what, fds, (Outsider::default(), 0))?.fds)
     }
 
     /// Which process is at the other end of a socket; with it, what becomes readable when that ends.
@@ -116,21 +123,42 @@ impl Link {
     /// As for [`Self::ask`]; it has gone.
     pub fn peer(&self, socket: BorrowedFd<'_>) -> io::Result<(Outsider, OwnedFd)> {
         let Answer { fds, process } =
-            self.ask_about(Asked::Peer, &[socket], Outsider::default())?;
+            self.ask_about(Asked::Peer, &[socket], (Outsider::default(), 0))?;
         let [pidfd] = <[OwnedFd; 1]>::try_from(fds).map_err(|_| io::ErrorKind::InvalidData)?;
         Ok((process, pidfd))
+    }
+
+    /// Whether the process that has connected last has any byte of `file` mapped from byte `from` on.
+    ///
+    /// # Errors
+    /// As for [`Self::ask`]; nobody may look.
+    pub fn reaches(&self, who: Outsider, file: BorrowedFd<'_>, from: u64) -> io::Result<bool> {
+        match self.ask_about(Asked::Reaches, &[file], (who, from)) {
+            Err(error) if error.raw_os_error() == Some(libc::EBUSY) => Ok(true),
+            answer => answer.map(|_| false),
+        }
+    }
+
+    /// Whether [`Self::reaches`] can be told of the process that has connected last.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn sees(&self, who: Outsider) -> io::Result<()> {
+        self.ask_about(Asked::Reaches, &[], (who, 0)).map(drop)
     }
 
     fn ask_about(
         &self,
         what: Asked,
         fds: &[BorrowedFd<'_>],
-        about: Outsider,
+        (about, from): (Outsider, u64),
     ) -> io::Result<Answer> {
         // One question at a time, with its answer.
         let questions = self.questions.lock();
-        let mut question = [what as u8; 1 + OUTSIDER];
-        question[1..].copy_from_slice(&about.encode());
+        let mut question = [what as u8; QUESTION];
+        let (process, offset) = question[1..].split_at_mut(OUTSIDER);
+        process.copy_from_slice(&about.encode());
+        offset.copy_from_slice(&from.to_ne_bytes());
         send(questions.as_fd(), &question, fds)?;
         let mut answer = [0; 4 + OUTSIDER];
         let (length, fds) = receive(questions.as_fd(), &mut answer)?;
@@ -163,7 +191,7 @@ impl Privilege for Link {
 
 impl Outlook for Link {
     fn has_ended(&self, pid: i32, started: u64) -> bool {
-        self.ask_about(Asked::Ended, &[], Outsider { pid, started }).is_ok()
+        self.ask_about(Asked::Ended, &[], (Outsider { pid, started }, 0)).is_ok()
     }
 }
 
@@ -171,11 +199,15 @@ impl Outlook for Link {
 impl Link {
     /// The next question. None: there are no more, for the inside has ended.
     pub(super) fn question(&self) -> io::Result<Option<Question>> {
-        let mut what = [0; 1 + OUTSIDER];
+        let mut what = [0; QUESTION];
         let (length, fds) = receive(self.questions.lock().as_fd(), &mut what)?;
-        let [byte, about @ ..] = what;
+        let [byte, rest @ ..] = what;
         let asked = Asked::from_byte(byte).filter(|_| length == what.len());
-        Ok((length != 0).then(|| Question { asked, fds, about: Outsider::decode(about) }))
+        let (mut about, mut from) = ([0; OUTSIDER], [0; size_of::<u64>()]);
+        about.copy_from_slice(&rest[..OUTSIDER]);
+        from.copy_from_slice(&rest[OUTSIDER..]);
+        let (about, from) = (Outsider::decode(about), u64::from_ne_bytes(from));
+        Ok((length != 0).then_some(Question { asked, fds, about, from }))
     }
 
     pub(super) fn answer(&self, result: io::Result<Answer>) -> io::Result<()> {

@@ -6,14 +6,15 @@
 //!  starts, locks the pid file, forks ───────▶ joins the version table
 //!  makes the sockets               ◀─ asks ─  gets them as descriptors
 //!  watches file systems (fanotify) ◀─ asks ─  makes the shared directory its root
-//!  looks for VMMs' processes       ◀─ asks ─  learns who has connected, and who has ended
+//!  looks for VMMs' processes       ◀─ asks ─  learns who has connected, who has ended, and who has a file mapped
 //!  waits; passes signals on        ─ stop ──▶ drops its rights, then starts threads and serves
 //!  removes sockets and pid file    ◀─ ends ─
 //! ```
 //!
-//! The supervisor never sees a guest's data. It answers five questions, with descriptors and never with paths that the
-//! other side names; see [`link`](self::link). What is inside may ask whatever it likes: it learns of changes on file
-//! systems that it has descriptors of, which process has connected to it and whether a pid is in use, and gets no file.
+//! The supervisor never sees a guest's data. It takes descriptors with questions and never paths; see [`link`](self::link).
+//! What is inside may ask whatever it likes: it learns of changes on file systems that it has descriptors of, which process
+//! has connected to it, whether that has mapped a file that it has a descriptor of, and whether a pid is in use, and gets
+//! no file.
 //!
 //! Each step is taken while there is one thread only: credentials, roots and filters are a thread's own in Linux.
 
@@ -253,6 +254,8 @@ pub struct Takes {
     pub file_handles: bool,
     /// Mark file systems.
     pub marks: bool,
+    /// Look what other processes have mapped.
+    pub looks: bool,
 }
 
 /// Gives up every right that serving does not take. To be called when everything is open and before there are threads.
@@ -260,15 +263,17 @@ pub struct Takes {
 /// # Errors
 /// [`SandboxError`].
 pub fn drop_rights(options: &Options, takes: Takes) -> Result<(), SandboxError> {
-    privileges::reduce(&options.modcaps, takes.file_handles, takes.marks)
-        .map_err(failed("capabilities"))?;
+    privileges::reduce(&options.modcaps, takes).map_err(failed("capabilities"))?;
     rustix::thread::set_no_new_privs(true)
         .map_err(|error| SandboxError::System { what: "no_new_privs", error: error.into() })?;
     if options.mode != Mode::None {
         // Changing credentials may have unset it.
         end_with_parent().map_err(failed("parent"))?;
     }
-    landlock::confine();
+    // A process that it confines looks at no other.
+    if !takes.looks {
+        landlock::confine();
+    }
     seccomp::filter(options.seccomp).map_err(SandboxError::Seccomp)
 }
 

@@ -7,6 +7,8 @@ use rustix::thread::{
     CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set, set_capabilities,
 };
 
+use super::Takes;
+
 /// What serving a directory takes: to act for every user of the guest.
 const NEEDED: CapabilitySet = CapabilitySet::CHOWN
     .union(CapabilitySet::DAC_OVERRIDE)
@@ -65,22 +67,23 @@ impl ModCaps {
     }
 
     /// What is kept.
-    fn kept(&self, file_handles: bool, marks: bool) -> CapabilitySet {
+    fn kept(&self, takes: Takes) -> CapabilitySet {
         let mut kept = NEEDED;
-        kept.set(CapabilitySet::DAC_READ_SEARCH, file_handles);
-        kept.set(CapabilitySet::SYS_ADMIN, marks);
+        kept.set(CapabilitySet::DAC_READ_SEARCH, takes.file_handles);
+        kept.set(CapabilitySet::SYS_ADMIN, takes.marks);
+        kept.set(CapabilitySet::SYS_PTRACE, takes.looks);
         (kept | self.add) - self.drop
     }
 }
 
-/// Gives every other capability up, for this process and whatever it might execute. `file_handles` are opened, file
-/// systems are `marked` by this process itself. What the daemon has not got it does not get.
+/// Gives every other capability up, for this process and whatever it might execute. What the daemon has not got it does
+/// not get.
 ///
 /// # Errors
 /// Those of `capset(2)`.
-pub(super) fn reduce(changes: &ModCaps, file_handles: bool, marks: bool) -> io::Result<()> {
+pub(super) fn reduce(changes: &ModCaps, takes: Takes) -> io::Result<()> {
     let held = capabilities(None)?;
-    let kept = changes.kept(file_handles, marks);
+    let kept = changes.kept(takes);
     if held.effective.contains(CapabilitySet::SETPCAP) {
         for capability in (CapabilitySet::all() - kept).iter() {
             // EINVAL: one that this kernel does not know.
@@ -101,6 +104,8 @@ pub(super) fn reduce(changes: &ModCaps, file_handles: bool, marks: bool) -> io::
 mod tests {
     use super::*;
 
+    const NOTHING: Takes = Takes { file_handles: false, marks: false, looks: false };
+
     #[test]
     fn names_are_read_in_any_case_with_or_without_cap() {
         let changes: ModCaps = "+sys_admin:-MKNOD:+CAP_LEASE".parse().unwrap();
@@ -114,16 +119,20 @@ mod tests {
     #[test]
     fn the_last_word_on_a_capability_counts() {
         let changes: ModCaps = "-chown:+chown".parse().unwrap();
-        assert!(changes.kept(false, false).contains(CapabilitySet::CHOWN));
+        assert!(changes.kept(NOTHING).contains(CapabilitySet::CHOWN));
         let changes: ModCaps = "+sys_admin:-sys_admin".parse().unwrap();
-        assert!(!changes.kept(false, true).contains(CapabilitySet::SYS_ADMIN));
+        assert!(!changes.kept(Takes { marks: true, ..NOTHING }).contains(CapabilitySet::SYS_ADMIN));
     }
 
     #[test]
     fn file_handles_take_a_capability_more() {
         let none = ModCaps::default();
-        assert_eq!(none.kept(false, false), NEEDED);
-        assert_eq!(none.kept(true, false) - NEEDED, CapabilitySet::DAC_READ_SEARCH);
+        assert_eq!(none.kept(NOTHING), NEEDED);
+        assert_eq!(
+            none.kept(Takes { file_handles: true, ..NOTHING }) - NEEDED,
+            CapabilitySet::DAC_READ_SEARCH
+        );
+        assert_eq!(none.kept(Takes { looks: true, ..NOTHING }) - NEEDED, CapabilitySet::SYS_PTRACE);
         assert!("-dac_read_search".parse::<ModCaps>().unwrap().forbids_file_handles());
     }
 }

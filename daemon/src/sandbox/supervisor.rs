@@ -16,6 +16,7 @@ use rustix::thread::{CapabilitySet, CapabilitySets};
 use super::ids::IdMaps;
 use super::link::{Answer, Asked, Link, Outsider, Question};
 use super::{SandboxError, failed};
+use crate::mappings::Mappings;
 
 /// What the process outside has to do for the one inside.
 pub trait Outside {
@@ -53,6 +54,8 @@ pub struct Supervisor {
     signals: Held,
     /// Signals that end the daemon are passed on from here on; before, they end it at once.
     serving: bool,
+    /// Who has connected last, and what that has mapped.
+    peer: Option<(Outsider, io::Result<Mappings>)>,
 }
 
 /// Signals that wait to be read.
@@ -91,7 +94,7 @@ fn ignore(signal: libc::c_int) -> io::Result<()> {
 
 impl Supervisor {
     pub(super) fn new(child: Pid, link: Link, signals: Held) -> Self {
-        Self { child, link, signals, serving: false }
+        Self { child, link, signals, serving: false, peer: None }
     }
 
     /// Waits until the child has made its user namespace, and maps its ids.
@@ -107,11 +110,15 @@ impl Supervisor {
         Ok(self)
     }
 
-    /// Does what the child asks for until it ends.
+    /// Does what the child asks for until it ends. `looks`: at what VMMs have mapped, too.
     ///
     /// # Errors
     /// Where the sockets cannot be made.
-    pub fn attend(mut self, outside: &mut dyn Outside) -> Result<Ended, crate::error::StartError> {
+    pub fn attend(
+        mut self,
+        outside: &mut dyn Outside,
+        looks: bool,
+    ) -> Result<Ended, crate::error::StartError> {
         // Whatever is left to do needs no more.
         let _ = rustix::thread::set_no_new_privs(true);
         let questions = self.link.questions().map_err(failed("link"))?;
@@ -127,7 +134,7 @@ impl Supervisor {
             }
             let asked = fds.get(1).is_some_and(|fd| !fd.revents().is_empty());
             if asked {
-                asking = self.attend_question(outside).inspect_err(|_| self.end_child())?;
+                asking = self.attend_question(outside, looks).inspect_err(|_| self.end_child())?;
             }
             if let Some(ended) =
                 self.attend_signals().map_err(|errno| failed("signals")(errno.into()))?
@@ -141,8 +148,9 @@ impl Supervisor {
     fn attend_question(
         &mut self,
         outside: &mut dyn Outside,
+        looks: bool,
     ) -> Result<bool, crate::error::StartError> {
-        let Ok(Some(Question { asked, fds, about })) = self.link.question() else {
+        let Ok(Some(Question { asked, fds, about, from })) = self.link.question() else {
             return Ok(false);
         };
         let only = |fds| Answer { fds, ..Answer::default() };
@@ -151,7 +159,7 @@ impl Supervisor {
                 let sockets = outside.sockets()?;
                 self.serving = true;
                 let answered = self.link.answer(Ok(only(sockets))).is_ok();
-                keep_only_what_watching_takes();
+                keep_only_what_is_needed(looks);
                 return Ok(answered);
             }
             Some(Asked::Group) => watch::new_group().map(|group| only(vec![group])),
@@ -162,14 +170,28 @@ impl Supervisor {
                 _ => Err(io::Error::from_raw_os_error(libc::EINVAL)),
             },
             Some(Asked::Peer) => match &fds[..] {
-                [socket] => peer(socket.as_fd()),
+                [socket] => peer(socket.as_fd()).inspect(|answer| {
+                    self.peer = looks.then(|| (answer.process, Mappings::of(answer.process.pid)));
+                }),
                 _ => Err(io::Error::from_raw_os_error(libc::EINVAL)),
             },
+            Some(Asked::Reaches) => self.reaches(about, &fds, from),
             Some(Asked::Ended) if has_ended(about) => Ok(Answer::default()),
             Some(Asked::Ended) => Err(io::Error::from_raw_os_error(libc::EBUSY)),
             _ => Err(io::Error::from_raw_os_error(libc::EINVAL)),
         };
         Ok(self.link.answer(answer).is_ok())
+    }
+
+    /// Whether the process that has connected last has a file mapped; with no file, whether that can be told.
+    fn reaches(&self, about: Outsider, fds: &[OwnedFd], from: u64) -> io::Result<Answer> {
+        let errno = io::Error::from_raw_os_error;
+        let peer = self.peer.as_ref().filter(|(process, _)| *process == about);
+        let (_, maps) = peer.ok_or_else(|| errno(libc::ESRCH))?;
+        let maps =
+            maps.as_ref().map_err(|error| errno(error.raw_os_error().unwrap_or(libc::EIO)))?;
+        let mapped = fds.first().map_or(Ok(false), |file| maps.reach(file.as_fd(), from))?;
+        if mapped { Err(errno(libc::EBUSY)) } else { Ok(Answer::default()) }
     }
 
     fn attend_signals(&mut self) -> nix::Result<Option<Ended>> {
@@ -195,12 +217,13 @@ impl Supervisor {
     }
 }
 
-/// The rights to remove the sockets, and to watch file systems.
-fn keep_only_what_watching_takes() {
-    let keep = CapabilitySet::SYS_ADMIN
+/// The rights to remove the sockets, to watch file systems, and to look at processes.
+fn keep_only_what_is_needed(looks: bool) {
+    let mut keep = CapabilitySet::SYS_ADMIN
         | CapabilitySet::DAC_OVERRIDE
         | CapabilitySet::DAC_READ_SEARCH
         | CapabilitySet::KILL;
+    keep.set(CapabilitySet::SYS_PTRACE, looks);
     let Ok(held) = rustix::thread::capabilities(None) else { return };
     let sets = CapabilitySets {
         effective: held.effective & keep,

@@ -14,15 +14,15 @@ use coherence::{Attendant, Engine, HostProcess, Keeper, Outlook};
 use fuse::io::{ReplyWriter, RequestReader};
 use fuse::park::Park;
 use fuse::{FileSystem, Handled, Mapper, ProtocolError, Server, ServerConfig};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::cli::{Config, Front};
 use crate::coherent::{Coherent, Cuts, WindowTenant, table};
-use crate::dax::{self, GuestView, Window};
+use crate::dax::{self, Footprint, GuestView, Window};
 use crate::error::StartError;
 use crate::metrics::{self, ProcessFiles, Sources};
 use crate::passthrough::{self, InodeFileHandles, Passthrough};
-use crate::sandbox::{self, Enclosed, Inside, Link, Side, Takes};
+use crate::sandbox::{self, Enclosed, Inside, Link, Outsider, Side, Takes};
 use crate::transport::{self, Counters, Identify, Peer, RequestHandler, Stopper};
 use crate::{limits, logging, signals, socket};
 
@@ -59,7 +59,7 @@ pub fn run(config: &Config) -> Result<ExitCode, StartError> {
     match sandbox::split(&config.sandbox)? {
         Side::Outside(supervisor) => {
             let mut claim = claim.keep(config.stats_socket.as_deref());
-            supervisor.attend(&mut claim).map(ExitCode::from)
+            supervisor.attend(&mut claim, config.dax.is_some()).map(ExitCode::from)
         }
         Side::Inside(inside) => {
             let asking = Asking::Outside(Arc::clone(&inside.link), claim.leave());
@@ -205,6 +205,7 @@ impl Serving<'_> {
         let takes = Takes {
             file_handles: self.start.config.share.inode_file_handles != InodeFileHandles::Never,
             marks: self.inside.is_none() && self.start.config.watch != Mode::Off,
+            looks: self.inside.is_none() && self.start.config.dax.is_some(),
         };
         sandbox::drop_rights(&self.start.config.sandbox, takes)?;
         let stopper = Arc::new(Stopper::new().map_err(system("event"))?);
@@ -303,7 +304,27 @@ impl Identify for FromOutside {
             warn!("the VMM's process is not known ({error}): what it has mapped counts until the daemon ends");
         });
         let (process, ended) = found.ok()?;
-        Some(Peer { pid: process.pid, started: Some(process.started), ended: Some(ended) })
+        let sees = self.0.sees(process);
+        let sees = sees.inspect_err(|error| debug!("/proc/{}/maps: {error}", process.pid));
+        let footprint = sees.is_ok().then(|| {
+            let outside = Arc::clone(&self.0);
+            Arc::new(SeenFromOutside { outside, process }) as Arc<dyn Footprint>
+        });
+        let (pid, started) = (process.pid, Some(process.started));
+        Some(Peer { pid, started, ended: Some(ended), footprint })
+    }
+}
+
+/// What a process has mapped, as the supervisor sees it.
+#[derive(Debug)]
+struct SeenFromOutside {
+    outside: Arc<Link>,
+    process: Outsider,
+}
+
+impl Footprint for SeenFromOutside {
+    fn reaches(&self, file: BorrowedFd<'_>, from: u64) -> io::Result<bool> {
+        self.outside.reaches(self.process, file, from)
     }
 }
 

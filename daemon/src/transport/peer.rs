@@ -2,12 +2,19 @@
 
 use std::ffi::CStr;
 use std::fmt;
+use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::Arc;
 
 use rustix::fs::{CWD, Dir, Mode, OFlags, openat};
 use rustix::io::fcntl_dupfd_cloexec;
+use rustix::net::sockopt::socket_cookie;
 use rustix::net::{getpeername, getsockname};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use tracing::debug;
+
+use crate::dax::Footprint;
+use crate::mappings::Mappings;
 
 /// A front end's process.
 #[derive(Debug)]
@@ -18,6 +25,8 @@ pub struct Peer {
     pub started: Option<u64>,
     /// Readable when it has ended.
     pub ended: Option<OwnedFd>,
+    /// What it has mapped, where anybody may look.
+    pub footprint: Option<Arc<dyn Footprint>>,
 }
 
 /// Finds out whose socket it is.
@@ -34,14 +43,25 @@ impl Identify for Plainly {
     fn peer(&self, socket: BorrowedFd<'_>) -> Option<Peer> {
         let pid = process(socket)?;
         let ended = pidfd_open(pid, PidfdFlags::empty()).ok();
-        Some(Peer { pid: pid.as_raw_nonzero().get(), started: None, ended })
+        let pid = pid.as_raw_nonzero().get();
+        let maps = Mappings::of(pid).inspect_err(|error| {
+            debug!("the mappings of the front end with pid {pid} cannot be read: {error}");
+        });
+        let footprint = maps.ok().map(|maps| Arc::new(maps) as Arc<dyn Footprint>);
+        Some(Peer { pid, started: None, ended, footprint })
+    }
+}
+
+impl Footprint for Mappings {
+    fn reaches(&self, file: BorrowedFd<'_>, from: u64) -> io::Result<bool> {
+        self.reach(file, from)
     }
 }
 
 /// The one connection that came in through `listener`.
 ///
-/// `vhost` accepts the connection and keeps it to itself, so it is looked for among the open descriptors: it has the
-/// listener's name, and a peer. None where that cannot be told for sure.
+/// `vhost` accepts the connection and keeps it to itself, so it is looked for among the open descriptors (several of them
+/// may be it): it has the listener's name, and a peer. None where that cannot be told for sure.
 pub(super) fn connection(listener: BorrowedFd<'_>) -> Option<OwnedFd> {
     let name = getsockname(listener).ok()?;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -50,15 +70,18 @@ pub(super) fn connection(listener: BorrowedFd<'_>) -> Option<OwnedFd> {
     let directory = directory.or_else(|_| openat(CWD, ".", flags, Mode::empty())).ok()?;
     let entries = Dir::new(directory).ok()?;
     let numbers = entries.filter_map(|entry| number(entry.ok()?.file_name()));
-    let mut connections = numbers.filter_map(|number| {
+    let connections = numbers.filter_map(|number| {
         // SAFETY: should another thread close the descriptor meanwhile, the calls below say that it is not open, or tell
         // of another socket, which has another name.
         let fd = unsafe { BorrowedFd::borrow_raw(number) };
         let same = getsockname(fd).is_ok_and(|other| other == name) && getpeername(fd).is_ok();
         if same { fcntl_dupfd_cloexec(fd, 0).ok() } else { None }
     });
-    let connection = connections.next()?;
-    if connections.next().is_none() { Some(connection) } else { None }
+    let connections: Vec<OwnedFd> = connections.collect();
+    let cookie = |connection: &OwnedFd| socket_cookie(connection).ok();
+    let first = cookie(connections.first()?)?;
+    let one = connections.iter().all(|connection| cookie(connection) == Some(first));
+    connections.into_iter().next().filter(|_| one)
 }
 
 /// Whose socket it is. None for a process that this one's pid namespace does not show.
@@ -96,7 +119,8 @@ mod tests {
         let pid = || Some(Plainly.peer(connection(listener.as_fd())?.as_fd())?.pid);
         assert_eq!(pid(), None);
         let _theirs = UnixStream::connect(directory.path().join("socket")).unwrap();
-        let _ours = listener.accept().unwrap();
+        let (ours, _) = listener.accept().unwrap();
+        let _the_same = ours.try_clone().unwrap();
         assert_eq!(pid(), Some(std::process::id() as i32));
         let _second = UnixStream::connect(directory.path().join("socket")).unwrap();
         let _ours_too = listener.accept().unwrap();

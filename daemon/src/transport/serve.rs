@@ -186,7 +186,14 @@ impl Connection {
         let peer = peer::connection(socket);
         let mut peer = peer.and_then(|connection| options.identify.peer(connection.as_fd()));
         if let Some(window) = &options.window {
-            window.owned_by(peer.as_mut().and_then(|peer| peer.ended.take()));
+            let footprint = peer.as_ref().and_then(|peer| peer.footprint.clone());
+            if footprint.is_none() {
+                warn!(
+                    "nobody can see what the VMM has mapped, so no other guest can cut files that its guest has mapped \
+                     (EBUSY); run samepaged as the user that the VMM runs as, or with CAP_SYS_PTRACE (docs/dax.md)"
+                );
+            }
+            window.owned_by(peer.as_mut().and_then(|peer| peer.ended.take()), footprint);
         }
         handler.connected(peer.as_ref());
         info!("front end connected");

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use fuse::{Mapper, Mapping, errno};
 use parking_lot::Mutex;
 
-use crate::dax::{FileId, Front, PAGE, Window};
+use crate::dax::{FileId, Footprint, Front, PAGE, Window};
 
 pub(in crate::dax) const PAGES: u64 = 1 << 9;
 
@@ -23,6 +23,10 @@ pub(in crate::dax) struct Vmm {
     /// Refuse everything.
     pub(in crate::dax) broken: Mutex<bool>,
     pub(in crate::dax) asked: Mutex<u32>,
+    /// How many looks it takes until what was taken away is gone.
+    pub(in crate::dax) looks: Mutex<u32>,
+    /// What was taken away and is not gone: file, and the byte behind its last one.
+    lingering: Mutex<Vec<(FileId, u64)>>,
 }
 
 impl Vmm {
@@ -75,10 +79,30 @@ impl Front for Vmm {
         self.ask()?;
         let mut mapped = self.mapped.lock();
         match mapped.get(&window_offset) {
-            Some(found) if found.0 == len => drop(mapped.remove(&window_offset)),
+            Some(&(found, file, from)) if found == len => {
+                mapped.remove(&window_offset);
+                if *self.looks.lock() > 0 {
+                    self.lingering.lock().push((file, from + len));
+                }
+            }
             _ => return refuse("Shared memory mapping not found"),
         }
         Ok(())
+    }
+}
+
+impl Footprint for Vmm {
+    fn reaches(&self, file: BorrowedFd<'_>, from: u64) -> io::Result<bool> {
+        let (mut looks, mut lingering) = (self.looks.lock(), self.lingering.lock());
+        *looks = looks.saturating_sub(1);
+        if *looks == 0 {
+            lingering.clear();
+        }
+        let file = id(file);
+        let reaches = |(of, end): (FileId, u64)| of == file && end > from;
+        let mapped = self.mapped.lock();
+        let mapped = mapped.values().map(|(len, file, from)| (*file, from + len));
+        Ok(mapped.chain(lingering.iter().copied()).any(reaches))
     }
 }
 
@@ -88,6 +112,7 @@ pub(in crate::dax) fn window() -> (Arc<Window>, Arc<Vmm>) {
     assert_eq!(window.size(), PAGES * PAGE);
     let vmm = Arc::new(Vmm::default());
     window.attach(vmm.clone());
+    window.owned_by(None, Some(vmm.clone()));
     (window, vmm)
 }
 

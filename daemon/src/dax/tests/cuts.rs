@@ -113,6 +113,29 @@ fn a_vmm_that_does_not_let_go_is_an_error() {
     window.fit(id(&file), 0).unwrap_err();
 }
 
+#[test]
+fn a_file_is_not_let_go_of_before_the_vmm_can_touch_it_no_more() {
+    let (window, vmm) = window();
+    let file = file(8 * PAGE);
+    map(&window, &file, (0, 0, SIZE)).unwrap();
+    *vmm.looks.lock() = 5;
+    assert!(fit(&window, &file, 3));
+    assert_eq!(*vmm.looks.lock(), 0, "it was looked until it was gone");
+    assert_eq!(shows(&vmm, 2), Some((id(&file), 2)));
+}
+
+#[test]
+fn where_nobody_can_look_a_file_is_not_let_go_of() {
+    let (window, _vmm) = window();
+    let (mapped, other) = (file(8 * PAGE), file(8 * PAGE));
+    map(&window, &mapped, (0, 0, SIZE)).unwrap();
+    window.owned_by(None, None);
+    window.fit(id(&mapped), 0).unwrap_err();
+    // It stays as it is, and is mapped again.
+    window.fit_to_file(id(&mapped)).unwrap();
+    assert!(!window.fit(id(&other), 0).unwrap(), "of this one nothing is mapped");
+}
+
 /// Writes down what it hears.
 #[derive(Debug, Default)]
 struct Recorder(Mutex<Vec<Vec<FileId>>>);

@@ -222,7 +222,7 @@ fn what_a_mapping_holds_is_kept_until_the_vmms_process_has_ended() {
         std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
     let pid = rustix::process::Pid::from_child(&process);
     let pidfd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).unwrap();
-    window.owned_by(Some(pidfd));
+    window.owned_by(Some(pidfd), None);
     let held = Arc::new(());
     let file = file(PAGE);
     let mapping = Mapping {

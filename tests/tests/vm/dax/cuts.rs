@@ -50,7 +50,6 @@ const CUTS: &str = "for size in 0 4096 12288 5000 600000; do
     : > /mnt/file && truncate -s 2M /mnt/file && truncate -s 1M /mnt/file || exit 1
 done";
 
-/// Without KVM a VMM may die: docs/dax.md, "Files that are cut short".
 #[test]
 #[ignore = "long"]
 fn another_guest_cuts_what_is_being_touched() -> Result<()> {
