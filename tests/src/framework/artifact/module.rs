@@ -12,10 +12,11 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
+use super::Kernel;
 use super::apt::Apt;
+use super::kernel::Image;
 use super::progress::Step;
 use super::store::{self, Record};
-use super::{Kernel, kernel};
 use crate::framework::cleanup::Scratch;
 use crate::framework::paths;
 
@@ -46,20 +47,21 @@ pub fn mount_helper() -> PathBuf {
     paths::workspace().join("guest/mount.samepage")
 }
 
-/// `samepage.ko` for the rig's kernel of this series. What was built from the same sources is not
+/// `samepage.ko` for the rig's kernel of this name. What was built from the same sources is not
 /// built again. With `faults` it has a parameter `fault`, which names a check that is left out and
 /// that tests must miss.
 ///
 /// # Errors
 /// There are no patches for the series, the packages cannot be fetched, or it does not compile.
-pub fn obtain(series: &str, faults: bool) -> Result<PathBuf> {
-    let release = release_of(series)?;
+pub fn obtain(kernel: &str, faults: bool) -> Result<PathBuf> {
+    let release = release_of(kernel)?;
+    let image = Image::named(kernel)?;
     let variant = if faults { "-faults" } else { "" };
     let key = fingerprint(SOURCES.iter().map(|source| paths::workspace().join(source)))?;
     let made = store::ensure(&format!("samepage-{release}{variant}-{key:016x}"), |directory| {
-        let tree = build_tree(series, &release)?;
+        let tree = build_tree(image, &release)?;
         let step = Step::begin(format!("building samepage.ko for {release}{variant}"));
-        build_in(&tree, series, &release, faults, directory)?;
+        build_in(&tree, image.series, &release, faults, directory)?;
         step.done("");
         Ok(Record::of("guest/build.sh", [("samepage.ko", release.as_str())]))
     })?;
@@ -67,8 +69,9 @@ pub fn obtain(series: &str, faults: bool) -> Result<PathBuf> {
 }
 
 /// The release of the rig's kernel, as `uname -r` says it.
-fn release_of(series: &str) -> Result<String> {
-    let modules = Kernel::obtain(series)?.modules.context("give a series, not a path")?;
+fn release_of(kernel: &str) -> Result<String> {
+    let modules =
+        Kernel::obtain(kernel)?.modules.context("name a kernel of the rig, not a path")?;
     let name = modules.file_name().context("the kernel's modules have no name")?;
     Ok(name.to_string_lossy().into_owned())
 }
@@ -98,18 +101,14 @@ fn fingerprint(paths: impl Iterator<Item = PathBuf>) -> Result<u64> {
 }
 
 /// A tree with the kernel's source, headers and compiler.
-fn build_tree(series: &str, release: &str) -> Result<PathBuf> {
+fn build_tree(image: Image, release: &str) -> Result<PathBuf> {
     let headers = format!("linux-headers-{release}");
-    let source = format!("linux-source-{series}");
+    let source = format!("linux-source-{}", image.series);
     store::ensure(&format!("module-build-{release}"), |directory| {
         let mut packages = vec![headers.as_str(), source.as_str()];
         packages.extend(ESSENTIAL);
-        let (_, suite) = kernel::SERIES
-            .iter()
-            .find(|(name, _)| *name == series)
-            .context("a series that can be fetched has a suite")?;
         let what = format!("what builds modules for {release}");
-        let apt = Apt::open(*suite)?;
+        let apt = Apt::open(image.release)?;
         let record = apt.unpack_with_dependencies(&what, &packages, false, directory)?;
         // Made by dpkg when packages are configured, which these are not.
         let awk = directory.join("usr/bin/awk");

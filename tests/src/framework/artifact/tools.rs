@@ -70,6 +70,14 @@ pub fn dbench() -> Result<PathBuf> {
     package_with_dependencies("dbench", Release::Bookworm)
 }
 
+/// fio, the flexible load for files, with its libraries; run it through [`loader`].
+///
+/// # Errors
+/// It cannot be fetched.
+pub fn fio() -> Result<PathBuf> {
+    package_with_dependencies("fio", Release::Bookworm)
+}
+
 /// The source of zlib, a package that is quick to build and tests itself.
 ///
 /// # Errors

@@ -10,14 +10,15 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-/// What a guest needs, if its kernel has it as a module.
-pub const WANTED: &[&str] = &["virtio_pci", "virtio_console", "fuse", "virtiofs", "overlay"];
+/// What a guest needs or may be asked for, if its kernel has it as a module.
+pub const WANTED: &[&str] =
+    &["virtio_pci", "virtio_console", "fuse", "virtiofs", "overlay", "9pnet_virtio", "9p"];
 
 /// A module's name, with underscores, and its uncompressed file.
 pub type Module = (String, Vec<u8>);
 
 /// The wanted modules of the tree and what they need, each after what it depends on. A name that
-/// the tree does not have is built in.
+/// the tree does not have is built in, or (9p in cloud images) not to be had.
 ///
 /// # Errors
 /// A module cannot be read or unpacked.

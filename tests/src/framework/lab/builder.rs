@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::framework::artifact::kernel;
 use crate::framework::daemon::Program;
+use crate::framework::vm::Share;
 
 /// Where a guest finds the shared directory.
 pub const MOUNT_POINT: &str = "/mnt";
@@ -52,6 +53,7 @@ pub struct Builder {
     pub(super) module_fault: Option<String>,
     pub(super) table_directory: Option<PathBuf>,
     pub(super) environment: Vec<(OsString, OsString)>,
+    pub(super) more_shares: Vec<Share>,
 }
 
 impl Default for Builder {
@@ -82,6 +84,7 @@ impl Default for Builder {
             module_fault: None,
             table_directory: None,
             environment: Vec::new(),
+            more_shares: Vec::new(),
         }
     }
 }
@@ -264,6 +267,14 @@ impl Builder {
     #[must_use]
     pub fn daemon_fault(self, name: &str) -> Self {
         self.daemon(Program::Faulty).daemon_env("SAMEPAGE_FAULT", name)
+    }
+
+    /// Give the guest another share, which the caller's own daemon serves, and the caller mounts. A
+    /// daemon serves one guest.
+    #[must_use]
+    pub fn attach(mut self, share: Share) -> Self {
+        self.more_shares.push(share);
+        self
     }
 
     /// Let all guests and the host share this much memory, which all may write to: a file of the

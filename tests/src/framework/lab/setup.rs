@@ -30,6 +30,8 @@ impl Builder {
     pub fn boot(self) -> Result<Lab> {
         ensure!(self.guests > 0, "a lab without guests is none");
         ensure!(self.stock_guests <= self.guests, "more stock guests than guests");
+        let alone = self.guests == 1 || self.more_shares.is_empty();
+        ensure!(alone, "shares of the caller's own are for one guest");
         let scratch = Scratch::new()?;
         let (share, own_share) = self.shared_directory()?;
         let logs = self.log_directory()?;
@@ -92,7 +94,7 @@ impl Builder {
             kernel_words: self.kernel_words.clone(),
             cpus: self.cpus,
             memory_mib: self.memory_mib,
-            shares: Vec::new(),
+            shares: self.more_shares.clone(),
             regions: Vec::new(),
             qemu_arguments: self.qemu_arguments.clone(),
         };
