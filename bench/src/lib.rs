@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+pub mod record;
+
 /// A median and the extremes around it.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub struct Spread {
@@ -20,6 +22,12 @@ impl Spread {
         values.sort_by(f64::total_cmp);
         let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
         Self { least: at(0), median: at(values.len() / 2), most: at(values.len().wrapping_sub(1)) }
+    }
+
+    /// Of `ours` divided by `theirs`, round by round.
+    #[must_use]
+    pub fn of_ratios(ours: &[f64], theirs: &[f64]) -> Self {
+        Self::of(ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect())
     }
 }
 

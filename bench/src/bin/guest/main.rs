@@ -19,6 +19,7 @@ use std::thread;
 
 use anyhow::{Result, ensure};
 use clap::Parser;
+use samepage_bench::record::is_chosen;
 
 use jobs::{JOBS, Job};
 use report::{Results, Row};
@@ -62,10 +63,7 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<()> {
-    let wanted = |job: &&Job| {
-        options.jobs.is_empty() || options.jobs.iter().any(|part| job.name.contains(part))
-    };
-    let jobs: Vec<&Job> = JOBS.iter().filter(wanted).collect();
+    let jobs: Vec<&Job> = JOBS.iter().filter(|job| is_chosen(job.name, &options.jobs)).collect();
     ensure!(options.files > 0 && options.rounds > 0, "there is nothing to measure");
     let make = subjects::make()?;
     let subjects = Subject::all(&options.kernel, options.files, &options.against)?;

@@ -1,11 +1,11 @@
 //! What is shown and what is kept.
 
-use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::Result;
 use plotters::prelude::*;
 use samepage_bench::Spread;
+use samepage_bench::record::{keep, load_average, undrawn as problem};
 use serde::Serialize;
 
 use crate::jobs::Job;
@@ -44,8 +44,7 @@ impl Row {
 
     /// Another guest's time divided by the first one's, round by round.
     fn ratio(&self, other: usize) -> Spread {
-        let pairs = self.nanoseconds[other].iter().zip(&self.nanoseconds[0]);
-        Spread::of(pairs.map(|(theirs, ours)| theirs / ours).collect())
+        Spread::of_ratios(&self.nanoseconds[other], &self.nanoseconds[0])
     }
 
     /// Those of the last round, when everything has settled.
@@ -60,17 +59,14 @@ impl Row {
 
 impl Results {
     pub(crate) fn new(kernel: &str, files: usize, subjects: Vec<&'static str>) -> Result<Self> {
-        let load = [load()?, String::new()];
+        let load = [load_average()?, String::new()];
         Ok(Self { kernel: kernel.to_owned(), files, subjects, load, rows: Vec::new() })
     }
 
     /// Write `guest.json` and `guest.svg`.
     pub(crate) fn end(&mut self, directory: &Path) -> Result<()> {
-        let problem = || format!("cannot write to {}", directory.display());
-        self.load[1] = load()?;
-        fs::create_dir_all(directory).with_context(problem)?;
-        let json = serde_json::to_string_pretty(self)? + "\n";
-        fs::write(directory.join("guest.json"), json).with_context(problem)?;
+        self.load[1] = load_average()?;
+        keep(self, directory, "guest.json")?;
         draw(self, &directory.join("guest.svg"))?;
         let [before, after] = &self.load;
         println!("load average {before} … {after}; {}/guest.json, guest.svg", directory.display());
@@ -91,11 +87,6 @@ pub(crate) fn part(results: &Results, row: &Row) {
         let (micros, requests) = (row.micros(at), row.requests(at));
         println!("{job:24} {subject:18} {micros:>12.1} {ratio:>24} {requests:>9}");
     }
-}
-
-fn load() -> Result<String> {
-    let text = fs::read_to_string("/proc/loadavg")?;
-    Ok(text.split_whitespace().next().unwrap_or_default().to_owned())
 }
 
 /// How many times as long as in the first guest each job takes in the others, as bars on a scale on which each step is ten
@@ -136,10 +127,6 @@ fn draw(results: &Results, path: &Path) -> Result<()> {
     };
     chart.draw_series((0..count).zip(&bars).map(bar)).map_err(problem)?;
     root.present().map_err(problem)
-}
-
-fn problem(error: impl std::fmt::Display) -> anyhow::Error {
-    anyhow!("cannot draw: {error}")
 }
 
 #[cfg(test)]
