@@ -44,6 +44,13 @@ enum What {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// The first virtio-fs posting's fio jobs, over 9p, virtiofsd and samepaged, without and with DAX
+    #[command(disable_help_flag = true)]
+    Fio {
+        /// See `cargo xtask bench fio --help`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Two virtio-fs daemons side by side, without a VM
     #[command(disable_help_flag = true)]
     Daemon {
@@ -63,6 +70,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         What::Collisions => engine_package(&["run", "--release", "--example", "collisions"]),
         What::Watch { latency_only, files } => watch(*latency_only, *files),
         What::Guest { arguments } => benches("samepage-bench-guest", arguments),
+        What::Fio { arguments } => benches("samepage-bench-fio", arguments),
         What::Daemon { arguments } => benches("samepage-bench", arguments),
     }
 }

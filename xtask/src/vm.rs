@@ -49,7 +49,8 @@ pub(crate) struct Arguments {
     /// How many guests
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     guests: u32,
-    /// Their kernel: 6.1, 6.12, 7.2, or the path of an image with virtio-fs built in
+    /// Their kernel: 6.1, 6.12, 7.2, with -amd64 for one with more drivers, or the path of an
+    /// image with virtio-fs built in
     #[arg(long, value_name = "SERIES", default_value = "6.12")]
     kernel: String,
     /// The directory to share [default: a new empty one, removed afterwards]
