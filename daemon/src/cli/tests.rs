@@ -246,7 +246,7 @@ fn the_c_virtiofsds_options() {
     assert!(config.notes.iter().any(|note| note.contains("-o")));
 }
 
-/// As libvirt 9 and 11 write them (`qemuVirtioFSBuildCommandLine`): a path's comma is doubled.
+/// As libvirt 9 writes them (`qemuVirtioFSBuildCommandLine`): a path's comma is doubled.
 #[test]
 fn the_words_of_libvirt() {
     let config = config(

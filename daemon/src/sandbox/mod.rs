@@ -19,6 +19,7 @@
 //! Each step is taken while there is one thread only: credentials, roots and filters are a thread's own in Linux.
 
 mod ids;
+mod inherited;
 mod landlock;
 mod link;
 mod privileges;
@@ -29,7 +30,7 @@ mod sys;
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -41,6 +42,7 @@ use rustix::thread::CapabilitySet;
 use thiserror::Error;
 
 pub use ids::IdRange;
+pub use inherited::Inherited;
 pub use link::{Asked, Link, Outsider};
 pub use privileges::ModCaps;
 pub use seccomp::Seccomp;
@@ -157,20 +159,12 @@ impl Options {
     }
 }
 
-/// Closes whatever the program was started with, but for its standard streams and `keep`. To be called before it has
-/// opened anything.
-///
-/// # Errors
-/// `ENOSYS` before Linux 5.9.
-pub fn close_inherited(keep: Option<RawFd>) -> Result<(), SandboxError> {
-    sys::close_others(keep).map_err(failed("inherited descriptors"))
-}
-
-/// Makes the serving process. To be called while there is one thread, and not with [`Mode::None`].
+/// Makes the serving process, without what is `inherited`. To be called while there is one thread, and not with
+/// [`Mode::None`].
 ///
 /// # Errors
 /// [`SandboxError`].
-pub fn split(options: &Options) -> Result<Side, SandboxError> {
+pub fn split(options: &Options, inherited: Inherited) -> Result<Side, SandboxError> {
     let process = HostProcess::own();
     let user_namespace = options.mode == Mode::Namespace && !rustix::process::geteuid().is_root();
     if options.mode == Mode::Namespace && !user_namespace {
@@ -191,6 +185,7 @@ pub fn split(options: &Options) -> Result<Side, SandboxError> {
             }
         }
         ForkResult::Child => {
+            inherited.close();
             drop(ours);
             signals.release().map_err(failed("signals"))?;
             end_with_parent().map_err(failed("parent"))?;

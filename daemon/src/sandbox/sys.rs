@@ -1,7 +1,7 @@
 //! System calls that no library wraps as they are needed here.
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use nix::unistd::ForkResult;
 
@@ -12,27 +12,6 @@ use nix::unistd::ForkResult;
 pub(super) fn fork() -> io::Result<ForkResult> {
     // SAFETY: there is one thread only (see `super::split`), so no lock is held by another that the child lacks.
     Ok(unsafe { nix::unistd::fork() }?)
-}
-
-/// Closes every descriptor that the process was started with, but for the standard ones and `keep`: one that leads to a
-/// directory would be a way out.
-///
-/// # Errors
-/// `ENOSYS` before Linux 5.9.
-pub(super) fn close_others(keep: Option<RawFd>) -> io::Result<()> {
-    let keep = keep.and_then(|fd| u32::try_from(fd).ok()).filter(|fd| *fd > 2);
-    let ranges = match keep {
-        Some(fd) => [(3, fd - 1), (fd + 1, u32::MAX)],
-        None => [(3, u32::MAX), (u32::MAX, u32::MAX)],
-    };
-    for (first, last) in ranges.into_iter().filter(|(first, last)| first <= last) {
-        // SAFETY: closes nothing that this program has opened (see the caller).
-        let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
-        if result < 0 {
-            return Err(io::Error::last_os_error());
-        }
-    }
-    Ok(())
 }
 
 /// Sets attributes of a mount and of all below it (`mount_setattr(2)`, Linux 5.12).

@@ -22,7 +22,7 @@ use crate::dax::{self, Footprint, GuestView, Window};
 use crate::error::StartError;
 use crate::metrics::{self, ProcessFiles, Sources};
 use crate::passthrough::{self, InodeFileHandles, Passthrough};
-use crate::sandbox::{self, Enclosed, Inside, Link, Outsider, Side, Takes};
+use crate::sandbox::{self, Enclosed, Inherited, Inside, Link, Outsider, Side, Takes};
 use crate::transport::{self, Counters, Identify, Peer, RequestHandler, Stopper};
 use crate::{limits, logging, signals, socket};
 
@@ -39,11 +39,9 @@ const MAX_BACKGROUND: u16 = 64;
 /// # Errors
 /// Where the daemon cannot start. Nothing is left behind in the file system then, and nothing but the error is said.
 pub fn run(config: &Config) -> Result<ExitCode, StartError> {
-    // Before anything else: nothing of ours may get the number of an inherited descriptor.
     let entrance = Entrance::new(&config.front)?;
-    if config.sandbox.mode != sandbox::Mode::None {
-        sandbox::close_inherited(entrance.inherited())?;
-    }
+    // Before anything is opened: what is ours is no other's.
+    let inherited = Inherited::find(entrance.inherited()).map_err(system("/proc"))?;
     let log = (config.log_target, config.log_format);
     logging::start(config.log_level, log, &config.guest_name())?;
     check_directory(&config.share.shared_dir)?;
@@ -56,7 +54,7 @@ pub fn run(config: &Config) -> Result<ExitCode, StartError> {
     if config.sandbox.mode == sandbox::Mode::None {
         return start.serve(None, Asking::Oneself(claim)).map(|()| ExitCode::SUCCESS);
     }
-    match sandbox::split(&config.sandbox)? {
+    match sandbox::split(&config.sandbox, inherited)? {
         Side::Outside(supervisor) => {
             let mut claim = claim.keep(config.stats_socket.as_deref());
             supervisor.attend(&mut claim, config.dax.is_some()).map(ExitCode::from)

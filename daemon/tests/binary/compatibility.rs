@@ -101,7 +101,7 @@ fn as_others_start_it() {
         .filter_map(|line| line.strip_suffix("` |")?.rsplit_once("| `").map(|(_, words)| words))
         .filter(|words| words.contains("--fd=N"))
         .collect();
-    assert_eq!(lines.len(), 4);
+    assert_eq!(lines.len(), 5);
     for line in lines {
         let place = tempfile::tempdir().unwrap();
         fs::create_dir(place.path().join("share")).unwrap();

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use fuse::abi::{CreateIn, Opcode};
 use fuse::testing::RequestBuilder;
+use rustix::fs::FlockOperation;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::daemon::{Daemon, samepaged};
@@ -268,6 +269,31 @@ fn a_daemon_that_was_killed_is_replaced_at_once() {
         let daemon = Daemon::start_in(place.take().unwrap(), &[]);
         place = Some(daemon.crash());
     }
+}
+
+/// What libvirt does: a record lock on the pid file, taken between fork and exec, is the daemon's sign of life.
+#[test]
+fn the_supervisor_keeps_the_locks_that_it_was_started_with() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("sign-of-life");
+    let inherited = rustix::io::dup(fs::File::create(&path).unwrap()).unwrap();
+    let lock = FlockOperation::NonBlockingLockExclusive;
+    fs::create_dir(place.path().join("share")).unwrap();
+    let mut command = samepaged();
+    command.arg("--shared-dir").arg(place.path().join("share"));
+    command.arg("--socket-path").arg(place.path().join("socket"));
+    // SAFETY: fcntl is async-signal-safe, and nothing else is called.
+    unsafe { command.pre_exec(move || Ok(rustix::fs::fcntl_lock(&inherited, lock)?)) };
+    let mut daemon = Daemon::spawn(command, place);
+    mount(&daemon);
+    let file = fs::File::options().write(true).open(&path).unwrap();
+    assert!(rustix::fs::fcntl_lock(&file, lock).is_err(), "the supervisor lives");
+    let links = fs::read_dir(proc(daemon.serving(), "fd")).unwrap();
+    let mut links = links.map(|link| fs::read_link(link.unwrap().path()).unwrap_or_default());
+    assert!(!links.any(|link| link == path), "the serving process does not have it");
+    daemon.signal(Signal::TERM);
+    assert_eq!(daemon.wait().code(), Some(0));
+    rustix::fs::fcntl_lock(&file, lock).expect("it lives no more");
 }
 
 /// A daemon of somebody's on a directory of theirs.

@@ -10,6 +10,7 @@ mod exercisers;
 mod histories;
 mod host_changes;
 mod kernels;
+mod libvirt;
 mod locks;
 mod packages;
 mod pjdfstest;

@@ -6,6 +6,7 @@
 
 pub mod apt;
 pub mod kernel;
+pub mod libvirt;
 pub mod module;
 pub mod progress;
 pub mod qemu;
