@@ -179,8 +179,11 @@ pub(super) struct GuestArgs {
     #[arg(long, value_name = "SIZE")]
     pub(super) dax_window: Option<WindowSize>,
 
-    /// Which files are mapped (with --dax-window), where the guest leaves it to the daemon (-o dax=inode): `never` any,
-    /// `inode`: those of whole pages that nobody may execute, `always` all [default: inode]
+    /// Which files are mapped (with --dax-window): never, inode, size=SIZE, xattr or always [default: inode]
+    ///
+    /// Where the guest leaves it to the daemon (-o dax=inode, Linux's default from 5.17 on). `inode`: those of whole pages
+    /// that nobody may execute. `size=1M`: of those, the ones that have at least 1 MiB. `xattr`: of those, the ones that
+    /// are marked on the host (setfattr -n user.samepage.dax -v 1 FILE). `always`: all; those that QEMU cannot map are EIO.
     #[arg(long, value_name = "WHICH")]
     pub(super) dax: Option<Policy>,
 

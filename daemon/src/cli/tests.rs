@@ -442,6 +442,7 @@ fn a_dax_window_has_a_size_and_a_policy() {
     assert_eq!(dax(""), None);
     assert_eq!(dax("--dax-window 64M"), Some((64 << 20, Policy::Inode)));
     assert_eq!(dax("--dax-window 2M --dax always"), Some((WindowSize::CHUNK, Policy::Always)));
+    assert_eq!(dax("--dax-window 2M --dax size=1M"), Some((2 << 20, Policy::Size(1 << 20))));
     assert_eq!(dax("--dax never --dax-window 256M"), Some((WindowSize::MAX, Policy::Never)));
     for (options, culprit) in [
         ("--dax always", "--dax-window"),

@@ -18,8 +18,8 @@ pub struct GuestView {
 }
 
 impl Mapped for GuestView {
-    fn maps(&self, mode: u32, size: u64) -> bool {
-        self.policy.maps(mode, size)
+    fn maps(&self, mode: u32, size: u64, is_marked: &dyn Fn() -> bool) -> bool {
+        self.policy.maps(mode, size, is_marked)
     }
 
     fn follows(&self) -> bool {

@@ -25,7 +25,7 @@ impl Passthrough {
         handle: Option<Handle>,
     ) -> io::Result<Attributes> {
         let stat = self.with_fd(node, handle, |fd| stat(fd))?;
-        self.attributes(&stat)
+        self.attributes(node, &stat)
     }
 
     pub(super) fn do_statx(
@@ -39,7 +39,7 @@ impl Passthrough {
         // The basic ones always: the guest's kernel refreshes its inode with them.
         let mask = StatxFlags::from_bits_retain(mask) & StatxFlags::BTIME | StatxFlags::BASIC_STATS;
         let stat = self.with_fd(node, handle, |fd| statx(fd, flags, mask))?;
-        self.told(&stat)?;
+        self.told(node, &stat)?;
         Ok(StatxAttributes {
             statx: self.ids.statx(stat.fuse_statx()),
             ttl: self.config.attr_ttl(),
@@ -78,7 +78,7 @@ impl Passthrough {
             }
             stat(fd)
         })?;
-        self.attributes(&stat)
+        self.attributes(node, &stat)
     }
 
     fn truncate(
@@ -162,8 +162,8 @@ impl Passthrough {
         act(fd.as_fd())
     }
 
-    fn attributes(&self, stat: &Stat) -> io::Result<Attributes> {
-        let attr = self.ids.attr(stat.attr(self.told(stat)?));
+    fn attributes(&self, node: NodeId, stat: &Stat) -> io::Result<Attributes> {
+        let attr = self.ids.attr(stat.attr(self.told(node, stat)?));
         Ok(Attributes { attr, ttl: self.config.attr_ttl(), stamp: Stamp::default() })
     }
 }

@@ -258,7 +258,7 @@ impl Passthrough {
 
     /// The entry for an inode with a lookup counted, which is taken back where there is none.
     fn entry_from(&self, nodeid: NodeId, stat: &Stat, flags: AttrFlags) -> io::Result<Entry> {
-        let told = self.told(stat).inspect_err(|_| self.inodes.forget(nodeid, 1))?;
+        let told = self.told(nodeid, stat).inspect_err(|_| self.inodes.forget(nodeid, 1))?;
         Ok(Entry {
             nodeid: nodeid.0,
             generation: 0,

@@ -2,6 +2,7 @@
 //! Where the pages are is none of this file system's business.
 
 use std::any::Any;
+use std::ffi::CStr;
 use std::fmt::Debug;
 use std::io;
 use std::os::fd::AsFd;
@@ -9,13 +10,19 @@ use std::os::fd::AsFd;
 use fuse::NodeId;
 use fuse::abi::AttrFlags;
 
-use super::Passthrough;
 use super::stat::{FileType, Stat, stat};
+use super::{Passthrough, xattr};
+
+/// The attribute that marks a file as one to be mapped, and the value that does.
+///
+/// Not Linux's own mark (`FS_XFLAG_DAX`): only ext4 and XFS keep that, it means something to the host, and it takes an open
+/// file to read it.
+const MARK: (&CStr, &[u8]) = (c"user.samepage.dax", b"1");
 
 /// Keeps pages of files mapped for the guest.
 pub trait Mapped: Debug + Send + Sync {
-    /// Whether the guest shall map a regular file of this mode and size.
-    fn maps(&self, mode: u32, size: u64) -> bool;
+    /// Whether the guest shall map a regular file of this mode and size, which may be marked ([`MARK`]).
+    fn maps(&self, mode: u32, size: u64, is_marked: &dyn Fn() -> bool) -> bool;
 
     /// Whether it matters at the moment that files grow.
     fn follows(&self) -> bool;
@@ -92,11 +99,11 @@ impl Passthrough {
         mapped.fit(stat.device(), stat.ino(), 0)
     }
 
-    /// The guest is about to be told of these attributes; returns what it is told besides.
+    /// The guest is about to be told of a node's attributes; returns what it is told besides.
     ///
     /// # Errors
     /// Those of [`Mapped::follow`].
-    pub(super) fn told(&self, stat: &Stat) -> io::Result<AttrFlags> {
+    pub(super) fn told(&self, node: NodeId, stat: &Stat) -> io::Result<AttrFlags> {
         let Some(mapped) = &self.config.mapped else { return Ok(AttrFlags::empty()) };
         if stat.file_type() != FileType::Regular {
             return Ok(AttrFlags::empty());
@@ -104,8 +111,16 @@ impl Passthrough {
         if mapped.follows() {
             mapped.follow(stat.device(), stat.ino(), stat.size())?;
         }
-        let is_mapped = mapped.maps(stat.permissions(), stat.size());
+        let is_marked = || self.has_mark(node).unwrap_or(false);
+        let is_mapped = mapped.maps(stat.permissions(), stat.size(), &is_marked);
         Ok(if is_mapped { AttrFlags::DAX } else { AttrFlags::empty() })
+    }
+
+    fn has_mark(&self, node: NodeId) -> io::Result<bool> {
+        let (name, value) = MARK;
+        let mut found = [0; 2];
+        let len = xattr::read(self.path_fd(node)?.as_fd(), name, &mut found)?;
+        Ok(found[..len] == *value)
     }
 
     /// The guest has changed a file in a way that may make it longer, and reckons the new size itself.

@@ -152,6 +152,14 @@ pub(super) fn set(fd: BorrowedFd<'_>, name: &CStr, value: &[u8], flags: u32) -> 
 }
 
 /// `fd`'s name in the working directory, which [`prepare_thread`] sets.
+/// Reads an attribute of whatever `fd` is, by its name on the host; returns how long it is.
+///
+/// # Errors
+/// `ENODATA`: it has none. `ERANGE`: it is longer than `value`.
+pub(super) fn read(fd: BorrowedFd<'_>, name: &CStr, value: &mut [u8]) -> io::Result<usize> {
+    Ok(rustix::fs::getxattr(link(fd)?.as_c_str(), name, value)?)
+}
+
 fn link(fd: BorrowedFd<'_>) -> io::Result<DecInt> {
     prepare_thread()?;
     Ok(DecInt::from_fd(fd))

@@ -27,6 +27,7 @@ pub mod mapper;
 mod memory;
 pub mod op;
 mod parts;
+pub mod queue;
 pub mod state;
 pub mod steps;
 pub mod tree;

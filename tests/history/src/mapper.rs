@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::thread;
+use std::time::Duration;
 
 use crate::memory::Words;
 
@@ -14,6 +15,9 @@ const MESSAGE: usize = 1;
 
 /// Of so many turns, the last is the third player's; the first two play the others by turns.
 const LAP: u64 = 1000;
+
+/// Words of a page.
+const PAGE: usize = 4096 / size_of::<u64>();
 
 /// Looks at the token before the processor is offered to others.
 const SPINS: u32 = 1 << 12;
@@ -83,7 +87,6 @@ pub fn load(path: &Path, word: usize) -> io::Result<u64> {
 /// # Errors
 /// The file cannot be mapped, or has no page.
 pub fn touch(path: &Path, rounds: u64) -> io::Result<()> {
-    const PAGE: usize = 4096 / size_of::<u64>();
     let words = Words::map(path)?;
     for round in 0..rounds {
         for page in (0..words.len()).step_by(PAGE) {
@@ -93,4 +96,64 @@ pub fn touch(path: &Path, rounds: u64) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// What a page of a file holds: its first word, and its last.
+fn contents(seed: u64, page: usize) -> [(usize, u64); 2] {
+    let word = page * PAGE;
+    [(word, message(seed ^ word as u64)), (word + PAGE - 1, message(!seed ^ word as u64))]
+}
+
+/// Gives every page of a file contents of its own.
+///
+/// # Errors
+/// The file cannot be mapped.
+pub fn fill(path: &Path, seed: u64) -> io::Result<()> {
+    let words = Words::map(path)?;
+    let pages = 0..words.len() / PAGE;
+    // Relaxed: whoever looks is told afterwards.
+    pages
+        .flat_map(|page| contents(seed, page))
+        .for_each(|(at, is)| words.get(at).store(is, Relaxed));
+    words.write_back()
+}
+
+/// Looks at every page, and gives it the contents of `next` if that is another number; returns how many there are.
+///
+/// # Errors
+/// The file cannot be mapped, or a page has other contents.
+pub fn check(path: &Path, seed: u64, next: u64) -> io::Result<usize> {
+    let words = Words::map(path)?;
+    let pages = words.len() / PAGE;
+    for page in 0..pages {
+        for ((at, is), (_, then)) in contents(seed, page).into_iter().zip(contents(next, page)) {
+            // Relaxed, twice: as above.
+            let found = words.get(at).load(Relaxed);
+            if found != is {
+                return Err(io::Error::other(format!("page {page}: {found:#x}, not {is:#x}")));
+            }
+            if then != is {
+                words.get(at).store(then, Relaxed);
+            }
+        }
+    }
+    Ok(pages)
+}
+
+/// Maps a file and looks at every page; makes `ready`, waits for `go`, and looks again. Returns the sum of the pages' first
+/// words then. Where a page is gone that ends the process.
+///
+/// # Errors
+/// The file cannot be mapped.
+pub fn look_later(path: &Path, ready: &Path, go: &Path) -> io::Result<u64> {
+    let words = Words::map(path)?;
+    // Relaxed: only which memory it is matters.
+    let first = |page: usize| words.get(page * PAGE).load(Relaxed);
+    let look = || (0..words.len() / PAGE).map(first).fold(0, u64::wrapping_add);
+    look();
+    std::fs::write(ready, "")?;
+    while !go.exists() {
+        thread::sleep(Duration::from_millis(20));
+    }
+    Ok(look())
 }

@@ -136,6 +136,24 @@ fn where_nobody_can_look_a_file_is_not_let_go_of() {
     assert!(!window.fit(id(&other), 0).unwrap(), "of this one nothing is mapped");
 }
 
+#[test]
+fn what_a_guest_cuts_itself_stays_mapped_and_may_end_anywhere() {
+    let (window, vmm) = window();
+    let file = file(8 * PAGE);
+    map(&window, &file, (0, 0, SIZE)).unwrap();
+    for size in [3 * PAGE + 1, 5 * PAGE + 2, PAGE - 1, 8 * PAGE - 1] {
+        window.own_cut(id(&file));
+        file.set_len(size).unwrap();
+        window.shorten_to_file(id(&file)).unwrap();
+        window.follow(id(&file), size).unwrap();
+        assert_eq!(shows(&vmm, 7), Some((id(&file), 7)));
+    }
+    assert_eq!(*vmm.asked.lock(), 1);
+    // Beyond what is mapped it may not.
+    file.set_len(8 * PAGE + 1).unwrap();
+    window.follow(id(&file), 8 * PAGE + 1).unwrap_err();
+}
+
 /// Writes down what it hears.
 #[derive(Debug, Default)]
 struct Recorder(Mutex<Vec<Vec<FileId>>>);

@@ -255,7 +255,7 @@ fn sizes_and_policies_are_read() {
     }
     let maps = |policy: Policy| {
         [(0o644, 0), (0o644, 1), (0o644, 4096), (0o644, 4097), (0o755, 4096)]
-            .map(|(mode, size)| policy.maps(mode, size))
+            .map(|(mode, size)| policy.maps(mode, size, &|| false))
     };
     assert_eq!(maps("never".parse().unwrap()), [false; 5]);
     assert_eq!(maps("inode".parse().unwrap()), [false, false, true, false, false]);

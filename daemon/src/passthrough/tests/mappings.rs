@@ -96,8 +96,8 @@ struct Sizes {
 }
 
 impl crate::passthrough::Mapped for Sizes {
-    fn maps(&self, mode: u32, size: u64) -> bool {
-        mode & 0o111 == 0 && size == 8
+    fn maps(&self, mode: u32, size: u64, is_marked: &dyn Fn() -> bool) -> bool {
+        mode & 0o111 == 0 && (size == 8 || is_marked())
     }
 
     fn follows(&self) -> bool {
@@ -138,6 +138,16 @@ fn who_maps_is_told_of_sizes_before_the_guest_is() {
     share.host_file("file", "1");
     assert_eq!(share.fs.getattr(&ROOT, node, None).unwrap().attr.flags, 0);
     assert_eq!(*sizes.told.lock().unwrap(), [8, 9, 9, 1]);
+    // Marked for it.
+    let mark = |value: &str| {
+        let path = share.path("file");
+        let flags = rustix::fs::XattrFlags::empty();
+        rustix::fs::setxattr(path, c"user.samepage.dax", value.as_bytes(), flags).unwrap();
+        share.fs.getattr(&ROOT, node, None).unwrap().attr.flags
+    };
+    assert_eq!(mark("1"), AttrFlags::DAX.bits());
+    assert_eq!([mark("0"), mark("11"), mark("111")], [0; 3]);
+    sizes.told.lock().unwrap().truncate(4);
     let before = sizes.cleared.load(std::sync::atomic::Ordering::SeqCst);
     share.fs.destroy();
     assert_eq!(sizes.cleared.load(std::sync::atomic::Ordering::SeqCst), before + 1);

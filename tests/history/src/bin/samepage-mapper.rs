@@ -1,13 +1,14 @@
 //! What `samepage_history::mapper` does, in a guest:
 //!
 //! `samepage-mapper token FILE PLAYER TURNS | store FILE WORD VALUE | sync FILE WORD VALUE | load FILE WORD |
-//! touch FILE ROUNDS`
+//! touch FILE ROUNDS | produce FILE COUNT | consume FILE COUNT | check FILE SEED NEXT |
+//! later FILE READY GO`
 
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use samepage_history::mapper;
+use samepage_history::{mapper, queue};
 
 fn main() -> ExitCode {
     match run(&std::env::args().skip(1).collect::<Vec<_>>()) {
@@ -28,6 +29,14 @@ fn run(words: &[String]) -> Result<()> {
         [how @ ("store" | "sync"), file, word, value] => {
             mapper::store(Path::new(file), word.parse()?, value.parse()?, *how == "sync")?;
         }
+        ["check", file, seed, next] => {
+            println!("{}", mapper::check(Path::new(file), seed.parse()?, next.parse()?)?);
+        }
+        ["later", file, ready, go] => {
+            println!("{}", mapper::look_later(file.as_ref(), ready.as_ref(), go.as_ref())?);
+        }
+        ["produce", file, count] => queue::produce(Path::new(file), count.parse()?)?,
+        ["consume", file, count] => queue::consume(Path::new(file), count.parse()?)?,
         ["touch", file, rounds] => mapper::touch(Path::new(file), rounds.parse()?)?,
         ["load", file, word] => println!("{}", mapper::load(Path::new(file), word.parse()?)?),
         _ => bail!("what shall be done? See the source"),

@@ -1,6 +1,6 @@
 //! Files that are cut while guests have them mapped and touch them.
 
-use std::fs;
+use std::fs::{self, File};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
@@ -71,5 +71,30 @@ fn another_guest_cuts_what_is_being_touched() -> Result<()> {
 fn the_same_guest_cuts_what_is_being_touched() -> Result<()> {
     let lab = lab("inode")?.cpus(2).boot()?;
     cut_while_touched(&lab, 0, 4, || lab[0].sh(CUTS)?.ok().map(drop))?;
+    lab.power_off()
+}
+
+#[test]
+fn what_the_host_has_cut_is_zeroes_for_who_touches_it_later() -> Result<()> {
+    let lab = lab("inode")?.boot()?;
+    for (round, size) in [0, 4096 * 3, 5000].into_iter().enumerate() {
+        let name = format!("file{round}");
+        fs::write(lab.host(&name), vec![7; FILE_BYTES])?;
+        let script = format!("exec mapper later /mnt/{name} /mnt/ready{round} /mnt/go{round}");
+        let later = lab[0].start(Command::sh(script))?;
+        wait_for(&lab, &format!("ready{round}"));
+        File::options().write(true).open(lab.host(&name))?.set_len(size)?;
+        // The daemon hears of it in a moment.
+        std::thread::sleep(Duration::from_secs(2));
+        fs::write(lab.host(&format!("go{round}")), "")?;
+        let end = later.wait(Instant::now() + Duration::from_mins(2))?;
+        // Until the guest has heard of the new size; then it ends its own program.
+        let whole = size / 4096;
+        let left = u64::from_ne_bytes([7; 8]).wrapping_mul(whole);
+        let sums = [left, left.wrapping_add(u64::from_ne_bytes([7; 8]))].map(|sum| sum.to_string());
+        let sigbus = 128 + 7;
+        ensure!(end.status == sigbus || sums.contains(&end.text().trim().to_owned()), "{end:?}");
+        ensure!(lab[0].sh("echo alive")?.ok()?.text().trim() == "alive");
+    }
     lab.power_off()
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use samepage_history::mapper;
+use samepage_history::{mapper, queue};
 use samepage_tests::framework::Command;
 
 use super::{lab, md5};
@@ -135,4 +135,94 @@ fn a_window_smaller_than_the_files_is_used_again_and_again() -> Result<()> {
         ensure!(requests.requests("READ") == 0, "{requests:?}");
     }
     lab.power_off()
+}
+
+/// From one guest to the other and back at the same time.
+fn queues(entries: u64) -> Result<()> {
+    let lab = lab("inode")?.guests(2).boot()?;
+    for name in ["there", "back"] {
+        fs::write(lab.host(name), vec![0; queue::BYTES as usize])?;
+    }
+    let play = |guest: usize, puts: &str, takes: &str| {
+        lab[guest].start(Command::sh(format!(
+            "mapper produce /mnt/{puts} {entries} & mapper consume /mnt/{takes} {entries} && wait $!"
+        )))
+    };
+    let players = [play(0, "there", "back")?, play(1, "back", "there")?];
+    for player in players {
+        player.wait(Instant::now() + Duration::from_mins(10))?.ok()?;
+    }
+    lab.power_off()
+}
+
+#[test]
+fn a_queue_without_locks_goes_through_a_page() -> Result<()> {
+    queues(20_000)
+}
+
+#[test]
+#[ignore = "long"]
+fn a_million_entries_go_through_a_queue() -> Result<()> {
+    queues(1_000_000)
+}
+
+#[test]
+#[ignore = "long"]
+fn a_gibibyte_goes_through_a_window_of_16_mib() -> Result<()> {
+    const FILES: u64 = 16;
+    const FILE: u64 = 64 << 20;
+    let lab = lab("inode")?.command_limit(Duration::from_mins(15)).boot()?;
+    for seed in 0..FILES {
+        let path = lab.host(&format!("file{seed}"));
+        File::create_new(&path)?.set_len(FILE)?;
+        mapper::fill(&path, seed)?;
+    }
+    for seed in 0..FILES {
+        let next = seed + 100;
+        let script = format!("mapper check /mnt/file{seed} {seed} {next}");
+        let (output, requests) = lab[0].requests_of(&script)?;
+        ensure!(output.text().trim() == (FILE / 4096).to_string(), "{output:?}");
+        ensure!(requests.requests("SETUPMAPPING") >= FILE >> 21, "{requests:?}");
+        ensure!(requests.requests("READ") == 0, "{requests:?}");
+    }
+    // What the guest has stored is there, and nothing else.
+    for seed in 0..FILES {
+        mapper::check(&lab.host(&format!("file{seed}")), seed + 100, seed + 100)?;
+    }
+    lab.power_off()
+}
+
+fn maps(policy: &str, files: &[(&str, usize, bool)]) -> Result<()> {
+    let lab = lab("inode")?.daemon_args(["--dax", policy]).boot()?;
+    for (name, pages, _) in files {
+        fs::write(lab.host(name), "x".repeat(pages * PAGE))?;
+        if name.starts_with("marked") {
+            let path = lab.host(name);
+            rustix::fs::setxattr(
+                path,
+                c"user.samepage.dax",
+                b"1",
+                rustix::fs::XattrFlags::empty(),
+            )?;
+        }
+    }
+    for (name, pages, mapped) in files {
+        let (output, requests) =
+            lab[0].requests_of(&format!("wc -c < /mnt/{name}; cat /mnt/{name} | wc -c"))?;
+        let size = (pages * PAGE).to_string();
+        ensure!(output.text().lines().all(|line| line.trim() == size), "{output:?}");
+        ensure!((requests.requests("SETUPMAPPING") > 0) == *mapped, "{name}: {requests:?}");
+        ensure!((requests.requests("READ") == 0) == *mapped, "{name}: {requests:?}");
+    }
+    lab.power_off()
+}
+
+#[test]
+fn only_large_files_are_mapped_where_so_wished() -> Result<()> {
+    maps("size=8K", &[("small", 1, false), ("large", 2, true)])
+}
+
+#[test]
+fn only_marked_files_are_mapped_where_so_wished() -> Result<()> {
+    maps("xattr", &[("plain", 4, false), ("marked", 4, true)])
 }
