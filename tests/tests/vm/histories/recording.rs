@@ -197,18 +197,21 @@ impl Recording<'_> {
         let refused = |entry: &Entry| entry.outcome.is_some_and(|outcome| outcome.errno != 0);
         let is =
             |entry: &Entry, errno| entry.outcome.is_some_and(|outcome| outcome.is_error(errno));
-        // A name that moves while it is looked up may end in ESTALE, also on Linux without our
-        // driver, before anything is done.
-        entries.retain(|entry| !is(entry, Errno::STALE));
+        let coherent = self.lab.table().is_some();
+        // With Linux's own driver a name that moves while it is looked up may end in ESTALE, before anything is done.
+        let refused_as_stale = |entry: &Entry| is(entry, Errno::STALE);
+        let found =
+            entries.iter().find(|entry| coherent && entry.trusted && refused_as_stale(entry));
+        ensure!(found.is_none(), "ESTALE in a coherent guest: {found:?}");
+        entries.retain(|entry| !refused_as_stale(entry));
         let stale = all - entries.len();
         ensure!(stale <= all / 50, "{stale} of {all} operations end with ESTALE");
         // A daemon looks at the directory or link that it has just made, which others may have
         // removed by then; only the name locks of daemons with a table keep them from it.
-        let locked = self.lab.table().is_some();
         let makes = |call| matches!(call, Call::Mkdir | Call::Symlink);
         for entry in entries
             .iter_mut()
-            .filter(|entry| !locked && makes(entry.operation.call) && is(entry, Errno::NOENT))
+            .filter(|entry| !coherent && makes(entry.operation.call) && is(entry, Errno::NOENT))
         {
             entry.outcome = None;
         }
