@@ -1,3 +1,6 @@
+mod old_forms;
+mod refusals;
+
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -215,54 +218,6 @@ fn file_handles_with_or_without_an_equals_sign() {
 }
 
 #[test]
-fn the_c_virtiofsds_options() {
-    let config = config(
-        "-f -d --socket-path=/run/s -o source=/srv,cache=none,xattr,no_readdirplus -o writeback,killpriv_v2 \
-         -o allow_direct_io,announce_submounts,posix_acl,security_label,no_flock,no_posix_lock,loglevel=warn",
-    );
-    assert_same(
-        &config.share,
-        &Share {
-            shared_dir: "/srv".into(),
-            cache: CachePolicy::Never,
-            allow_mmap: false,
-            writeback: true,
-            allow_direct_io: true,
-            readonly: false,
-            xattr: true,
-            posix_acl: Negotiation::Always,
-            security_label: Negotiation::Always,
-            announce_submounts: true,
-            readdirplus: false,
-            killpriv_v2: Some(true),
-            preserve_noatime: false,
-            inode_file_handles: InodeFileHandles::Prefer,
-            posix_locks: false,
-            flock: false,
-            ..Share::default()
-        },
-    );
-    assert_eq!(config.log_level, LogLevel::Debug, "-d");
-    assert!(config.notes.iter().any(|note| note.contains("-o")));
-}
-
-/// As libvirt 9 writes them (`qemuVirtioFSBuildCommandLine`): a path's comma is doubled.
-#[test]
-fn the_words_of_libvirt() {
-    let config = config(
-        "--fd=30 -o source=/srv/a,,b,cache=always,xattr,no_flock,no_posix_lock --thread-pool-size=4 \
-         --rlimit-nofile=5000 --readonly -d",
-    );
-    assert_eq!(config.front, Front::Descriptor(30));
-    assert_eq!(config.share.shared_dir, Path::new("/srv/a,b"));
-    assert_eq!(config.share.cache, CachePolicy::Always);
-    assert!(config.share.xattr && config.share.readonly);
-    assert_eq!((config.device.thread_pool_size, config.rlimit_nofile), (4, Some(5000)));
-    assert_eq!(config.log_level, LogLevel::Debug);
-    assert!(!config.share.flock && !config.share.posix_locks);
-}
-
-#[test]
 fn locks_count_everywhere_unless_told_otherwise() {
     let locks = |words: &str| {
         let share = with(words).share;
@@ -277,97 +232,10 @@ fn locks_count_everywhere_unless_told_otherwise() {
 }
 
 #[test]
-fn old_forms_take_back_what_older_ones_gave() {
-    let share =
-        with("--xattr --writeback --killpriv-v2 -o no_xattr,no_writeback,no_killpriv_v2").share;
-    assert!(!share.xattr && !share.writeback);
-    assert_eq!(share.killpriv_v2, Some(false));
-    let levels = ["debug", "info", "warn", "err"]
-        .map(|level| with(&format!("-o loglevel={level}")).log_level);
-    assert_eq!(levels, [LogLevel::Debug, LogLevel::Info, LogLevel::Warn, LogLevel::Error]);
-    for (name, mode) in [
-        ("auto", CachePolicy::Auto),
-        ("always", CachePolicy::Always),
-        ("metadata", CachePolicy::Metadata),
-    ] {
-        assert_eq!(with(&format!("-o cache={name}")).share.cache, mode);
-    }
-}
-
-#[test]
 fn a_descriptor_in_place_of_a_path() {
     assert_eq!(config("--shared-dir /srv --fd 3").front, Front::Descriptor(3));
     let config = config("--shared-dir /srv --socket /run/old");
     assert_eq!(config.front, Front::Path { path: "/run/old".into(), group: None });
-}
-
-#[test]
-fn what_is_missing_is_named_with_an_example() {
-    complaint("--socket-path /run/s", "--shared-dir is missing; name the directory to share");
-    complaint("--shared-dir /srv", "--socket-path is missing");
-    complaint("", "is missing");
-    complaint("--shared-dir= --socket-path /run/s", "--shared-dir");
-}
-
-#[test]
-fn what_does_not_go_together_is_named() {
-    for (options, culprit) in [
-        ("--fd 3", "--fd and --socket-path exclude each other"),
-        ("--socket /run/other", "--socket and --socket-path"),
-        ("--stats-socket /run/s", "--stats-socket and --socket-path name the same path"),
-    ] {
-        complaint(&format!("{MINIMAL} {options}"), culprit);
-    }
-    complaint(
-        "--shared-dir /srv --fd 3 --socket-group kvm",
-        "--socket-group goes with --socket-path",
-    );
-    complaint("--shared-dir /srv --fd=-1", "--fd -1 is no descriptor");
-}
-
-#[test]
-fn unknown_options_and_values_are_named() {
-    for (options, culprit) in [
-        ("--frobnicate", "'--frobnicate'"),
-        ("--cahce auto", "'--cache'"),
-        ("--cache sometimes", "[possible values: auto, always, never, metadata]"),
-        ("--posix-acl=maybe", "'maybe'"),
-        ("--inode-file-handles=often", "'often'"),
-        ("--log-level loud", "'loud'"),
-        ("--num-request-queues 0", "a number from 1 to 63"),
-        ("--num-request-queues 64", "a number from 1 to 63"),
-        ("--thread-pool-size 2000", "a number from 0 to 1024"),
-        ("--thread-pool-size many", "'many'"),
-        ("--rlimit-nofile -1", "'-1'"),
-        ("--tag aaaaaaaaaabbbbbbbbbbccccccccccddddddd", "36 bytes"),
-        ("--fd x", "'x'"),
-        ("--cache", "--cache"),
-        ("stray", "'stray'"),
-        ("-o frobnicate", "-o frobnicate is unknown"),
-        ("-o cache=sometimes", "cache may be auto, always, none or metadata"),
-        ("-o loglevel=loud", "-o loglevel=loud"),
-        ("-o size=1", "-o size=1 is unknown"),
-        ("-o xattrmap=:ok:all::", "-o xattrmap=:ok:all::"),
-        ("--xattrmap :okay:all:::", "is no type"),
-        ("-o no_announce_submounts", "-o no_announce_submounts is unknown"),
-        ("-o xattr,", "-o  is unknown"),
-    ] {
-        complaint(&format!("{MINIMAL} {options}"), culprit);
-    }
-}
-
-#[test]
-fn what_is_not_there_yet_is_refused_with_a_remedy() {
-    for option in [
-        "--migration-mode find-paths",
-        "--migration-on-error abort",
-        "--migration-verify-handles",
-        "--migration-confirm-paths",
-    ] {
-        let text = complaint(&format!("{MINIMAL} {option}"), "is not supported yet; ");
-        let name = option.split([' ', '=']).next().unwrap().trim_start_matches("-o");
-        assert!(text.starts_with(name), "{text}");
-    }
 }
 
 #[test]
