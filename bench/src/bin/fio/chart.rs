@@ -11,7 +11,7 @@ use crate::report::{Results, Row};
 const WIDTH: u32 = 900;
 const BAR: u32 = 8;
 /// The smallest speed that is drawn, in MiB/s.
-const LEAST: f64 = 0.5;
+const LEAST: f64 = 0.1;
 const COLORS: [RGBColor; 6] = [
     RGBColor(150, 150, 150),
     RGBColor(230, 160, 60),
