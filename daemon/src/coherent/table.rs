@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use coherence::{AttachError, Engine, GuestAccess, HostProcess, Options};
-use tracing::debug;
+use tracing::{debug, info};
 
 use crate::transport::SharedRegion;
 
@@ -84,7 +84,11 @@ pub fn join(
 /// daemon keeps so. A file that the operator named is cut and removed like any other.
 pub fn seal(engine: &Engine, choice: &Choice) {
     if *choice != Choice::Auto && !engine.table_was_sealed() {
-        return;
+        let table = engine.path().display();
+        return info!(
+            "{table} must not be cut short while VMs have it, for that ends them; on tmpfs `chattr +i {table}` keeps it from \
+             that, and daemons that join later keep it so"
+        );
     }
     match engine.seal_table() {
         Ok(true) => debug!("the version table is immutable: nobody cuts it under a VM"),

@@ -173,6 +173,43 @@ fn a_table_that_is_gone_means_to_ask() -> Result<()> {
     lab.power_off()
 }
 
+/// A header that is overwritten field by field while guests and daemons use the table. They may go on or give the table up;
+/// what a guest sees is what the host has in either case, and it says at most once that its table is gone.
+#[test]
+fn a_header_that_changes_under_running_guests_makes_nothing_stale() -> Result<()> {
+    let lab = Lab::builder().coherent().guests(2).boot()?;
+    let table = lab.table().context("a coherent lab has a table")?;
+    let table = fs::OpenOptions::new().read(true).write(true).open(table)?;
+    let mut header = [0; HEADER];
+    let id: [u8; 16] = std::array::from_fn(|byte| byte as u8 + 1);
+    let fields: [(&str, usize, &[u8]); 6] = [
+        ("abi", ABI, &2_u32.to_le_bytes()),
+        ("length", HEADER_LEN, &8192_u32.to_le_bytes()),
+        ("words", WORDS, &(1_u64 << 40).to_le_bytes()),
+        ("unused", UNUSED, &[1]),
+        ("id", ID, &id),
+        ("noise", 0, &noise()[..HEADER]),
+    ];
+    lab[1].sh("echo first > /mnt/f")?.ok()?;
+    for (name, at, bytes) in fields {
+        lab[0].sh("cat /mnt/f; ls /mnt")?.ok()?;
+        table.read_exact_at(&mut header, 0)?;
+        table.write_all_at(bytes, at as u64)?;
+        // A daemon that has seen the table go refuses changes.
+        lab[1].sh(&format!("echo {name} > /mnt/f; touch /mnt/{name} || :"))?.ok()?;
+        let host = (fs::read_to_string(lab.host("f"))?, lab.host(name).exists());
+        let contents = lab[0].sh("cat /mnt/f")?.ok()?.text();
+        let made = lab[0].sh(&format!("test -e /mnt/{name}"))?.ok().is_ok();
+        assert_eq!((contents, made), host, "{name}");
+        table.write_all_at(&header, 0)?;
+    }
+    for guest in [&lab[0], &lab[1]] {
+        assert!(gone(guest)? <= 1);
+        assert_calm(guest)?;
+    }
+    lab.power_off()
+}
+
 /// Words that were given up, or are nonsense: nothing is cached that was not told of later, and nothing to be told about.
 #[test]
 fn a_table_that_is_busy_for_good_means_to_ask() -> Result<()> {
