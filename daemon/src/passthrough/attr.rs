@@ -35,6 +35,11 @@ impl Passthrough {
         flags: u32,
         mask: u32,
     ) -> io::Result<StatxAttributes> {
+        if self.session.has(InitFlags::HAS_INODE_DAX) {
+            // Linux would take the reply, which has no place for it, to say that the file is not mapped any more, and drop
+            // the inode with its mappings (`fuse_statx_to_attr()`, `fuse_dax_dontcache()`). It asks by GETATTR then.
+            return Err(errno::error(errno::ENOSYS));
+        }
         let flags = AtFlags::from_bits_retain(flags) & SYNC_FLAGS;
         // The basic ones always: the guest's kernel refreshes its inode with them.
         let mask = StatxFlags::from_bits_retain(mask) & StatxFlags::BTIME | StatxFlags::BASIC_STATS;

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Mutex;
 
+use fuse::abi::InitFlags;
 use fuse::filesystem::{Mappings, RemoveMapping, SetupMapping};
 use fuse::{FileSystem, Mapper, Mapping, NodeId, errno};
 use rustix::fs::OFlags;
@@ -151,6 +152,21 @@ fn who_maps_is_told_of_sizes_before_the_guest_is() {
     let before = sizes.cleared.load(std::sync::atomic::Ordering::SeqCst);
     share.fs.destroy();
     assert_eq!(sizes.cleared.load(std::sync::atomic::Ordering::SeqCst), before + 1);
+}
+
+#[test]
+fn a_guest_that_goes_by_what_attributes_say_gets_none_without_it() {
+    let statx = |share: &Share| share.fs.statx(&ROOT, NodeId::ROOT, None, 0, 0x7ff);
+    let mapped: std::sync::Arc<dyn crate::passthrough::Mapped> = std::sync::Arc::<Sizes>::default();
+    let share =
+        Share::on_disk(&Config { mapped: Some(mapped), ..config(InodeFileHandles::Prefer) });
+    share.fs.init(&InitFlags::all().into()).unwrap();
+    assert_errno(statx(&share), errno::ENOSYS);
+    share.fs.init(&(InitFlags::all() - InitFlags::HAS_INODE_DAX).into()).unwrap();
+    statx(&share).unwrap();
+    let share = Share::on_disk(&config(InodeFileHandles::Prefer));
+    share.fs.init(&InitFlags::all().into()).unwrap();
+    statx(&share).unwrap();
 }
 
 /// Notes what is to be cut and what has grown; refuses to have a file of one size.
