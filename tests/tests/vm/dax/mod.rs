@@ -10,6 +10,7 @@ use samepage_tests::framework::{Command, Lab, cargo};
 
 mod cuts;
 mod sharing;
+mod suites;
 
 fn lab(mount: &str) -> Result<Builder> {
     Ok(Lab::builder().dax("16M", mount).program(cargo::mapper()?, "/bin/mapper"))
