@@ -51,7 +51,6 @@ const CUTS: &str = "for size in 0 4096 12288 5000 600000; do
 done";
 
 #[test]
-#[ignore = "long"]
 fn another_guest_cuts_what_is_being_touched() -> Result<()> {
     // The one that cuts knows nothing of the table; its daemon does.
     let lab = lab("inode")?.coherent().guests(2).stock_guests(1).boot()?;
