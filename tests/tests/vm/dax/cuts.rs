@@ -38,7 +38,7 @@ fn cut_while_touched(
         cut()?;
     }
     fs::write(lab.host("stop"), "")?;
-    let end = touching.wait(Instant::now() + Duration::from_mins(2))?.ok()?;
+    let end = touching.wait(Instant::now() + Duration::from_mins(5))?.ok()?;
     ensure!(end.text().trim() == "done", "{end:?}");
     ensure!(lab[toucher].sh("echo alive")?.ok()?.text().trim() == "alive");
     Ok(())
