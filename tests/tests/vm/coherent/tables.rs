@@ -223,6 +223,12 @@ fn a_table_that_is_busy_for_good_means_to_ask() -> Result<()> {
     guest.sh("echo more >> /mnt/f; ln /mnt/f /mnt/g")?.ok()?;
     assert_eq!(guest.sh("stat -c %h /mnt/f; cat /mnt/f")?.ok()?.text(), "2\ntext\nmore\n");
 
+    // The same for who mounts with such a table.
+    guest.sh("umount /mnt && mount -t samepage share /mnt")?.ok()?;
+    assert!(guest.sh("grep ' /mnt ' /proc/mounts")?.ok()?.text().contains("table="));
+    assert!(costs_requests(guest)?);
+    assert_eq!(guest.sh("stat -c %h /mnt/f; cat /mnt/f")?.ok()?.text(), "2\ntext\nmore\n");
+
     let nonsense = noise().into_iter().cycle().take(words.len()).collect::<Vec<_>>();
     table.write_all_at(&nonsense, HEADER as u64)?;
     guest.sh("echo last >> /mnt/f; rm /mnt/g")?.ok()?;
