@@ -34,6 +34,14 @@ pub(crate) struct Work {
 }
 
 impl Work {
+    pub(crate) fn and(self, more: Self) -> Self {
+        Self {
+            changes: self.changes + more.changes,
+            hits: self.hits + more.hits,
+            misses: self.misses + more.misses,
+        }
+    }
+
     pub(crate) fn check(&self) {
         eprintln!("an honest guest: {self:?}");
         assert!(self.changes > 0 && self.hits > 0 && self.misses > 0, "{self:?}");
