@@ -94,7 +94,7 @@ fn a_daemon_that_is_stopped_keeps_nobody_from_working() {
                 enough.store(true, Ordering::Relaxed); // As above.
                 second.join().unwrap()
             });
-            seconds = seconds.and(work);
+            seconds = seconds.and(&work);
             signal(Signal::CONT);
             thread::sleep(Duration::from_millis(50));
         }

@@ -34,7 +34,7 @@ pub(crate) struct Work {
 }
 
 impl Work {
-    pub(crate) fn and(self, more: Self) -> Self {
+    pub(crate) fn and(self, more: &Self) -> Self {
         Self {
             changes: self.changes + more.changes,
             hits: self.hits + more.hits,
