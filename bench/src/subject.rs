@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use coherence::View;
-use samepage_tests::framework::daemon::{Daemon, Program, Spec};
+use samepage_tests::framework::cleanup::Scratch;
+use samepage_tests::framework::daemon::{Daemon, Program, Spec, Table};
 use serde::Serialize;
 
 use crate::drive;
@@ -24,6 +25,8 @@ const MOST_DEPTH: usize = 64;
 pub(crate) struct Subject {
     pub(crate) name: String,
     guests: Vec<Guest>,
+    // Dropped after the guests.
+    _tables: Option<Scratch>,
 }
 
 struct Guest {
@@ -74,7 +77,8 @@ impl Subject {
     ) -> Result<Self> {
         let name = command.to_string_lossy().into_owned();
         let wanted = Wanted::parse(command)?;
-        let table = wanted.coherent.then(|| fixture.beside(&format!("{number}.table")));
+        let tables = if wanted.coherent { Some(Scratch::in_memory()?) } else { None };
+        let table = tables.as_ref().map(|tables| tables.path().join("table"));
         let start = |guest| {
             wanted.start(
                 &name,
@@ -85,7 +89,7 @@ impl Subject {
             )
         };
         let guests = (0..size.guests).map(start).collect::<Result<_>>()?;
-        Ok(Self { name, guests })
+        Ok(Self { name, guests, _tables: tables })
     }
 
     /// What makes each guest's lanes.
@@ -242,7 +246,7 @@ impl Wanted {
             tag: "bench".into(),
             cache: Some(cache.into()),
             arguments: self.arguments.clone(),
-            table: table.map(Path::to_owned),
+            table: table.map(Table::named),
             environment: Vec::new(),
             echo: false,
         };

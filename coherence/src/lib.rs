@@ -86,5 +86,5 @@ pub use sys::sigbus;
 #[cfg(not(loom))]
 pub use sys::working_directory_is_proc_self_fd;
 #[cfg(not(loom))]
-pub use table::{DEFAULT_WORDS, FileError, TableError, View};
+pub use table::{DEFAULT_WORDS, FileError, TableError, View, may_hold_a_table};
 pub use words::Words;

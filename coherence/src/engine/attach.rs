@@ -23,7 +23,7 @@ use crate::ledger::{Entry, Line, State};
 use crate::limits::{MAX_DAEMONS, MAX_HOLDS, MAX_LINGERING, START_PATIENCE};
 use crate::proc::{HostProcess, Proc};
 use crate::sys::{self, LockKind};
-use crate::table::{DEFAULT_WORDS, NewTable, Table, TableError};
+use crate::table::{DEFAULT_WORDS, NewTable, Table, TableError, check_place};
 
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
@@ -69,6 +69,7 @@ impl Options {
 }
 
 pub(super) fn attach(options: Options) -> Result<Arc<Engine>, AttachError> {
+    check_place(&options.path)?;
     let proc = options.process.map_or_else(Proc::open, |me| Proc::blind(me.pid_namespace));
     let joining = Joining { host_path: host_path(&options.path), options, proc };
     let (host, table) = joining.meet()?;

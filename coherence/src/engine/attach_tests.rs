@@ -32,6 +32,20 @@ fn what_cannot_be_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_place_that_is_not_on_tmpfs_is_refused() {
+    // /proc is on no disk either: that it is not tmpfs counts.
+    for path in ["/proc/self/table", "/proc/self/status"] {
+        let error = Engine::attach(Options::new(path)).map(drop).unwrap_err().to_string();
+        assert!(
+            error.contains(path) && error.contains("tmpfs") && error.contains("/dev/shm"),
+            "{error}"
+        );
+    }
+    let missing = Engine::attach(Options::new("/proc/self/none/table")).map(drop).unwrap_err();
+    assert!(!missing.to_string().contains("tmpfs"), "{missing}");
+}
+
+#[test]
 fn a_last_daemon_leaves_a_table_that_the_next_one_rebuilds() {
     let f = Fixture::new();
     let view;

@@ -10,7 +10,6 @@ mod worker;
 
 use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
@@ -129,25 +128,16 @@ impl Engine {
     /// # Errors
     /// Those of `open(2)`; without `/proc` it cannot be done, so do it before entering a sandbox.
     pub fn open_for_guest(&self, access: GuestAccess) -> io::Result<File> {
-        let own = self.table.file().as_raw_fd();
-        let write = access == GuestAccess::ReadWrite;
-        File::options().read(true).write(write).open(format!("/proc/self/fd/{own}"))
+        self.table.reopen(access == GuestAccess::ReadWrite)
     }
 
-    /// Keeps everybody from cutting the table's file short or removing it, until a daemon opens it again: a VMM would die
-    /// of pages that are gone. Says whether that could be done. Call it when all that shall write to the file has it open.
+    /// Keeps everybody from cutting the table's file short or removing it: a VMM would die of pages that are gone. Daemons
+    /// that start with `CAP_LINUX_IMMUTABLE` can join it all the same.
     ///
     /// # Errors
-    /// Those of `FS_IOC_SETFLAGS`, where the file lies on tmpfs; mostly that `CAP_LINUX_IMMUTABLE` is missing. Nothing
-    /// else depends on it.
-    pub fn seal_table(&self) -> io::Result<bool> {
+    /// Those of `FS_IOC_SETFLAGS`, mostly that `CAP_LINUX_IMMUTABLE` is missing. Nothing else depends on it.
+    pub fn seal_table(&self) -> io::Result<()> {
         self.table.seal()
-    }
-
-    /// Whether another daemon had sealed the table: then it wants to be sealed again.
-    #[must_use]
-    pub fn table_was_sealed(&self) -> bool {
-        self.table.was_sealed()
     }
 
     /// What stands for an inode; keep it with the inode.

@@ -40,7 +40,8 @@ pub enum TableError {
     },
     /// Its size is no table's.
     #[error(
-        "table {}: {len} bytes, but a table has a power of two from {} to {}; it is cut short, or no table",
+        "table {}: {len} bytes, but a table has a power of two from {} to {}; it is cut short, or no table: if no VM uses it, \
+         delete it",
         path.display(), MIN_WORDS * 8, MAX_WORDS * 8
     )]
     Length {
@@ -58,7 +59,10 @@ pub enum TableError {
         source: HeaderError,
     },
     /// The header tells of another size than the file has.
-    #[error("table {}: {len} bytes, but its header says {stated}; it is cut short", path.display())]
+    #[error(
+        "table {}: {len} bytes, but its header says {stated}; it is cut short: if no VM uses it, delete it",
+        path.display()
+    )]
     CutShort {
         /// The path.
         path: PathBuf,

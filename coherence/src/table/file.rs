@@ -40,12 +40,40 @@ pub enum FileError {
         "is immutable, so that nobody cuts it under a VM; start with CAP_LINUX_IMMUTABLE, or name another table"
     )]
     Sealed,
+    /// It is not on tmpfs.
+    #[error(
+        "does not lie on tmpfs, the only place where a table can be kept from being cut under a VM, which would end it; put \
+         it into /run or /dev/shm"
+    )]
+    Place,
 }
+
+const TMPFS_MAGIC: i64 = 0x0102_1994;
 
 /// Whether the file lies on tmpfs, where tables live.
 pub(super) fn is_on_tmpfs(file: &File) -> bool {
-    const TMPFS_MAGIC: i64 = 0x0102_1994;
     rustix::fs::fstatfs(file).is_ok_and(|fs| fs.f_type == TMPFS_MAGIC)
+}
+
+/// Whether version tables may be in this directory: it is there, and on tmpfs, where they can be kept from being cut under
+/// VMs.
+#[must_use]
+pub fn may_hold_a_table(directory: &Path) -> bool {
+    rustix::fs::statfs(directory).is_ok_and(|fs| fs.f_type == TMPFS_MAGIC)
+}
+
+/// Refuses a table at a place that is not on tmpfs, be the table there or yet to be made. A directory that is not there is
+/// found out by whoever makes one in it.
+pub(crate) fn check_place(path: &Path) -> Result<(), TableError> {
+    let place = if path.exists() { path } else { directory_of(path) };
+    if may_hold_a_table(place) || !place.exists() {
+        return Ok(());
+    }
+    Err(TableError::File { path: path.to_owned(), source: FileError::Place })
+}
+
+fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Opens a file of this user's for reading and writing: an ordinary one, with at most the permissions in `allowed`.
@@ -84,19 +112,18 @@ pub(crate) fn open_to_read(path: &Path) -> Result<File, FileError> {
 
 /// Opens a table, whoever owns it, and checks its size and header.
 pub(crate) fn open_for_reading(path: &Path) -> Result<(File, Header), TableError> {
-    open_table(path, false).map(|(file, header, _)| (file, header))
+    open_table(path, false)
 }
 
-/// Opens a table and checks its size and header, without mapping it. One of this user's own is not sealed any more then;
-/// says whether it was.
-pub(super) fn open_table(path: &Path, own: bool) -> Result<(File, Header, bool), TableError> {
+/// Opens a table and checks its size and header, without mapping it; one of this user's `own` for writing, too.
+pub(super) fn open_table(path: &Path, own: bool) -> Result<(File, Header), TableError> {
     let opened = if own {
-        seal::open_unsealed(path, || open_checked(path, false, 0o640))
+        seal::open(|| open_to_read(path), || open_checked(path, false, 0o640))
     } else {
-        open_to_read(path).map(|file| (file, false))
+        open_to_read(path)
     };
     let path = || path.to_owned();
-    let (file, was_sealed) = opened.map_err(|source| match source {
+    let file = opened.map_err(|source| match source {
         FileError::Open(e) if e.kind() == io::ErrorKind::NotFound => {
             TableError::Missing { path: path() }
         }
@@ -117,7 +144,7 @@ pub(super) fn open_table(path: &Path, own: bool) -> Result<(File, Header, bool),
         .map_err(|source| TableError::Header { path: path(), source })?;
     match header.table_bytes() {
         stated if stated != len => Err(TableError::CutShort { path: path(), len, stated }),
-        _ => Ok((file, header, was_sealed)),
+        _ => Ok((file, header)),
     }
 }
 
@@ -141,9 +168,8 @@ pub(crate) fn place_new(
     new: NewFile,
     fill: impl FnOnce(&File) -> io::Result<()>,
 ) -> io::Result<()> {
-    let directory = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::open(directory, flags, Mode::RUSR | Mode::WUSR)?);
+    let file = File::from(rustix::fs::open(directory_of(path), flags, Mode::RUSR | Mode::WUSR)?);
     file.set_len(new.len)?;
     fill(&file)?;
     if let Some(group) = new.group {

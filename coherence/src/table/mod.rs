@@ -8,6 +8,7 @@ mod view;
 
 use std::fs::File;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
 use shm_layout::word::Ordering::{Relaxed, Release};
@@ -16,9 +17,9 @@ use shm_layout::{FIRST_SLOT, Header, SlotWord, TableId};
 use self::backing::Backing;
 pub(crate) use self::backing::extents;
 pub use self::error::TableError;
-pub use self::file::FileError;
+pub use self::file::{FileError, may_hold_a_table};
 pub(crate) use self::file::{
-    NewFile, open_checked, open_for_reading, open_to_read, place_new, word_at,
+    NewFile, check_place, open_checked, open_for_reading, open_to_read, place_new, word_at,
 };
 pub use self::view::View;
 use crate::region::Region;
@@ -39,7 +40,6 @@ pub(crate) struct Table {
     header: Header,
     region: Region,
     backing: Backing,
-    was_sealed: bool,
 }
 
 /// How a table that does not exist yet shall be.
@@ -67,12 +67,12 @@ impl Table {
     /// Opens the table at `path`. Whatever stands there instead is told apart by the error; nothing that it holds can
     /// fault this process.
     pub(crate) fn open(path: &Path) -> Result<Self, TableError> {
-        let (file, header, was_sealed) = file::open_table(path, true)?;
+        let (file, header) = file::open_table(path, true)?;
         let bytes = header.table_bytes();
         let map = |source| TableError::Map { path: path.to_owned(), source };
         let region = Region::map(&file, bytes).map_err(map)?;
         let backing = Backing::new(bytes);
-        Ok(Self { path: path.to_owned(), file, header, region, backing, was_sealed })
+        Ok(Self { path: path.to_owned(), file, header, region, backing })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -88,13 +88,19 @@ impl Table {
     }
 
     /// Keeps others from cutting the file short: [`seal::seal`].
-    pub(crate) fn seal(&self) -> io::Result<bool> {
+    pub(crate) fn seal(&self) -> io::Result<()> {
         seal::seal(&self.file)
     }
 
-    /// Whether it was sealed when it was opened. It is not since.
-    pub(crate) fn was_sealed(&self) -> bool {
-        self.was_sealed
+    /// Opens the file anew, sealed or not.
+    pub(crate) fn reopen(&self, write: bool) -> io::Result<File> {
+        let path = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        let open = || File::options().read(true).write(write).open(&path).map_err(FileError::Open);
+        let opened = seal::open(|| self.file.try_clone().map_err(FileError::Open), open);
+        opened.map_err(|error| match error {
+            FileError::Open(error) => error,
+            other => io::Error::other(other),
+        })
     }
 
     /// The slots.

@@ -284,8 +284,10 @@ pub(super) struct DaemonArgs {
     ///
     /// Daemons on one table, each with a guest of its own, tell the guests of every change at once; guests need the
     /// samepage driver and the table (the log says how to hand it to QEMU). `auto` is one table for each shared directory
-    /// and user, in /run/samepage (for others than root in $XDG_RUNTIME_DIR/samepage). Daemons whose directories overlap
-    /// must name one table. With `off` no other guest learns of what this one changes until its timeouts end.
+    /// and user, in /run/samepage (for others than root in $XDG_RUNTIME_DIR/samepage, or in /dev/shm). Daemons whose
+    /// directories overlap must name one table. A PATH must be on tmpfs, such as /dev/shm, and the table is made immutable
+    /// where the daemon may do that, for a VM dies if its table is cut. With `off` no other guest learns of what this one
+    /// changes until its timeouts end.
     #[arg(long, value_name = "TABLE", default_value = "auto")]
     pub(super) version_table: Choice,
 

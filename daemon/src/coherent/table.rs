@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use coherence::{AttachError, Engine, GuestAccess, HostProcess, Options};
-use tracing::{debug, info};
+use tracing::{debug, warn};
 
 use crate::transport::SharedRegion;
 
@@ -80,27 +80,23 @@ pub fn join(
     Ok(Engine::attach(Options { words, group, process, ..Options::new(path) })?)
 }
 
-/// Keeps the table's file from being cut short under VMs that have mapped it: one that nobody named, or one that another
-/// daemon keeps so. A file that the operator named is cut and removed like any other.
-pub fn seal(engine: &Engine, choice: &Choice) {
-    if *choice != Choice::Auto && !engine.table_was_sealed() {
-        let table = engine.path().display();
-        return info!(
-            "{table} must not be cut short while VMs have it, for that ends them; on tmpfs `chattr +i {table}` keeps it from \
-             that, and daemons that join later keep it so"
-        );
-    }
+/// Keeps the table's file from being cut short under VMs that have mapped it. Where that cannot be done the operator is
+/// told what may happen.
+pub fn seal(engine: &Engine) {
+    let table = engine.path().display();
     match engine.seal_table() {
-        Ok(true) => debug!("the version table is immutable: nobody cuts it under a VM"),
-        Ok(false) => debug!("the version table is not on tmpfs: who cuts it ends VMs"),
-        Err(error) => debug!("the version table stays as it is, and who cuts it ends VMs: {error}"),
+        Ok(()) => debug!("{table} is immutable: nobody cuts it under a VM"),
+        Err(error) => warn!(
+            "the version table {table} must not be cut short while VMs have it, for that ends them; to have it kept from \
+             that, start with CAP_LINUX_IMMUTABLE on Linux 6.1 or later ({error})"
+        ),
     }
 }
 
 /// `samepage/DEVICE-INODE.table` in the run-time directory: the same for every daemon that this user starts on the
 /// directory, by whatever path.
 fn usual_place(shared: &Path) -> Result<PathBuf, TableStartError> {
-    let directory = run_time_directory();
+    let directory = usual_directory();
     let failed = |error| TableStartError::RunTime { directory: directory.clone(), error };
     DirBuilder::new().recursive(true).mode(0o755).create(&directory).map_err(failed)?;
     let found = fs::symlink_metadata(&directory).map_err(failed)?;
@@ -113,15 +109,18 @@ fn usual_place(shared: &Path) -> Result<PathBuf, TableStartError> {
     Ok(directory.join(format!("{:x}-{:x}.table", metadata.dev(), metadata.ino())))
 }
 
-fn run_time_directory() -> PathBuf {
+/// The first of this user's places that is on tmpfs. If none is, whoever opens a table there says so.
+fn usual_directory() -> PathBuf {
     let own = rustix::process::geteuid();
-    if own.is_root() {
-        return PathBuf::from("/run/samepage");
-    }
-    match std::env::var_os("XDG_RUNTIME_DIR").filter(|directory| !directory.is_empty()) {
-        Some(directory) => PathBuf::from(directory).join("samepage"),
-        None => std::env::temp_dir().join(format!("samepage-{}", own.as_raw())),
-    }
+    let run_time = std::env::var_os("XDG_RUNTIME_DIR").filter(|directory| !directory.is_empty());
+    let first = match run_time {
+        _ if own.is_root() => Some(("/run".into(), "samepage".to_owned())),
+        Some(directory) => Some((PathBuf::from(directory), "samepage".to_owned())),
+        None => None,
+    };
+    let memory = ("/dev/shm".into(), format!("samepage-{}", own.as_raw()));
+    let chosen = first.filter(|(parent, _)| coherence::may_hold_a_table(parent)).unwrap_or(memory);
+    chosen.0.join(chosen.1)
 }
 
 /// The table as shared memory region 1 of the device.

@@ -92,7 +92,7 @@ impl Start<'_> {
             device.region = Some(table::region(engine).map_err(system("version table"))?);
         }
         if let Some(engine) = &engine {
-            table::seal(engine, &config.version_table);
+            table::seal(engine);
         }
         let window = config.dax.map(|(size, policy)| Ok((Arc::new(Window::new(size)?), policy)));
         let window = window.transpose().map_err(system("memory for --dax-window"))?;

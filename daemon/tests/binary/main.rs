@@ -10,4 +10,5 @@ mod metrics;
 mod requests;
 mod sandbox;
 mod support;
+mod tables;
 mod twins;

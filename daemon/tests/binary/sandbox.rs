@@ -10,7 +10,7 @@ use fuse::testing::RequestBuilder;
 use rustix::fs::FlockOperation;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::daemon::{Daemon, samepaged};
+use crate::support::daemon::{Daemon, samepaged, samepaged_without_seals};
 use crate::support::front_end::FrontEnd;
 use crate::support::guest::Guest;
 use crate::support::wait_until;
@@ -95,9 +95,13 @@ fn a_table_and_its_watch_work_inside() {
         }
         let place = tempfile::tempdir_in("/dev/shm").unwrap();
         let [table, stats] = ["table", "stats"].map(|name| place.path().join(name));
-        let options = ["--version-table", table.to_str().unwrap(), "--watch", watch];
-        let stats_options = ["--stats-socket", stats.to_str().unwrap()];
-        let daemon = Daemon::start_in(place, &[&options[..], &stats_options].concat());
+        fs::create_dir(place.path().join("share")).unwrap();
+        let mut command = samepaged_without_seals();
+        command.arg("--socket-path").arg(place.path().join("socket"));
+        command.arg("--shared-dir").arg(place.path().join("share"));
+        command.arg("--version-table").arg(table).args(["--watch", watch]);
+        command.arg("--stats-socket").arg(&stats);
+        let daemon = Daemon::spawn(command, place);
         fs::write(daemon.share().join("file"), "contents").unwrap();
         use_a_file(&daemon);
         let moved = || figure(&stats, "samepaged_watch_events_total");

@@ -3,7 +3,8 @@
 //! Drop does it on every ordinary path and on a panic. A signal (Ctrl-C, SIGTERM, SIGHUP) skips
 //! drops, so a thread waits for those, clears away everything that is registered here, and exits
 //! with the status that a shell would show. What is left by a run that was killed outright is
-//! cleared away by the next one: each scratch directory is locked as long as it is used.
+//! cleared away by the next one: each scratch directory is locked as long as it is used. Version
+//! tables in them are immutable where daemons may do that, so that flag is taken away first.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -15,6 +16,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
 use rustix::process::{Pid, Signal, kill_process_group};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -69,6 +71,14 @@ impl Scratch {
         Self::new_in(&std::env::temp_dir())
     }
 
+    /// A new directory on tmpfs, where version tables have to be.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn in_memory() -> Result<Self> {
+        Self::new_in(Path::new("/dev/shm"))
+    }
+
     /// A new directory in `parent`, which is made if need be.
     ///
     /// # Errors
@@ -97,7 +107,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.path);
+        remove(&self.path);
         registry().directories.remove(&self.path);
     }
 }
@@ -109,9 +119,34 @@ fn sweep(parent: &Path) {
         let modified = entry.metadata().and_then(|metadata| metadata.modified());
         let age = modified.ok().and_then(|time| time.elapsed().ok()).unwrap_or_default();
         if ours && age > SWEPT_AFTER && is_unused(&entry.path()) {
-            let _ = fs::remove_dir_all(entry.path());
+            remove(&entry.path());
         }
     }
+}
+
+/// Remove a directory and everything in it, as far as that goes.
+fn remove(directory: &Path) {
+    if fs::remove_dir_all(directory).is_err() {
+        let _ = unseal(directory);
+        let _ = fs::remove_dir_all(directory);
+    }
+}
+
+/// Make immutable files below `directory` ordinary ones.
+fn unseal(directory: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            unseal(&entry.path())?;
+        } else if kind.is_file() {
+            let file = File::open(entry.path())?;
+            if ioctl_getflags(&file).is_ok_and(|flags| flags.contains(IFlags::IMMUTABLE)) {
+                ioctl_setflags(&file, ioctl_getflags(&file)? - IFlags::IMMUTABLE)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn is_unused(directory: &Path) -> bool {
@@ -139,7 +174,7 @@ fn clear_and_exit(signal: i32) -> ! {
         }
     }
     for directory in &registry.directories {
-        let _ = fs::remove_dir_all(directory);
+        remove(directory);
     }
     exit(128 + signal)
 }
@@ -159,5 +194,22 @@ mod tests {
         let left = parent.path().join("left");
         fs::create_dir(&left).unwrap();
         assert!(is_unused(&left));
+    }
+
+    #[test]
+    fn what_a_killed_run_left_goes_with_the_next_even_if_it_is_immutable() {
+        let parent = tempfile::tempdir_in("/dev/shm").unwrap();
+        let left = parent.path().join(format!("{PREFIX}left"));
+        fs::create_dir_all(left.join("run")).unwrap();
+        fs::write(left.join("run/table"), "words").unwrap();
+        let table = File::open(left.join("run/table")).unwrap();
+        if let Err(error) = ioctl_setflags(&table, IFlags::IMMUTABLE) {
+            println!("no file can be made immutable here: {error}");
+        }
+        let long_ago = std::time::SystemTime::now() - 2 * SWEPT_AFTER;
+        File::open(&left).unwrap().set_modified(long_ago).unwrap();
+        let scratch = Scratch::new_in(parent.path()).unwrap();
+        assert!(!left.exists());
+        assert!(scratch.path().exists());
     }
 }

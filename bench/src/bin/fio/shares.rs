@@ -1,14 +1,14 @@
 //! One guest, and its ways to the host's files.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use samepage_bench::record::is_chosen;
 use samepage_tests::framework::artifact::tools;
 use samepage_tests::framework::cleanup::Scratch;
-use samepage_tests::framework::daemon::{Counters, Daemon, Program, Spec};
+use samepage_tests::framework::daemon::{Counters, Daemon, Program, Spec, Table};
 use samepage_tests::framework::guest::Output;
 use samepage_tests::framework::lab::{MOUNT_POINT, Root};
 use samepage_tests::framework::vm::Share;
@@ -87,13 +87,14 @@ impl Guest {
         ensure!(!kinds.is_empty(), "no way has such a name");
         // What has to be fetched is fetched before anything runs.
         tools::fio()?;
-        let (sockets, files) = (Scratch::new()?, Scratch::new_in(&paths::rig().join("shares"))?);
+        let files = Scratch::new_in(&paths::rig().join("shares"))?;
+        let sockets = Scratch::in_memory()?;
         let logs = paths::logs().join("bench/fio");
         fs::create_dir_all(&logs)?;
         let own = files.path().join(COHERENT);
         fs::create_dir_all(&own)?;
         let mut builder = Lab::builder().daemon(Program::Samepaged).coherent().share(&own);
-        builder = builder.table_in(sockets.path()).kernel(kernel).root(Root::Host).logs(&logs);
+        builder = builder.table(table(sockets.path())).kernel(kernel).root(Root::Host).logs(&logs);
         builder = builder.cpus(2).memory(MEMORY).command_limit(Duration::from_mins(5));
         let mut ways = Vec::new();
         for kind in &kinds {
@@ -214,8 +215,8 @@ impl Kind {
 }
 
 /// Where the lab's daemon has it, too.
-fn table(sockets: &Path) -> PathBuf {
-    sockets.join("table")
+fn table(sockets: &Path) -> Table {
+    Table::named(sockets.join("table"))
 }
 
 /// By the host, and all at once: a file that is met when it is empty is not mapped.

@@ -17,9 +17,10 @@ use crate::passthrough::{CachePolicy, Config, Negotiation};
 
 pub(super) const ROOT: Context = Context { uid: 0, gid: 0, pid: 1 };
 
-/// A directory, and a table beside it.
+/// A directory, and where its table is.
 pub(super) struct House {
     dir: TempDir,
+    tables: TempDir,
 }
 
 /// A daemon with its guest, who has mounted.
@@ -32,7 +33,8 @@ pub(super) struct Guest {
 impl House {
     pub(super) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let house = Self { dir };
+        let tables = tempfile::tempdir_in("/dev/shm").unwrap();
+        let house = Self { dir, tables };
         fs::create_dir(house.share()).unwrap();
         house
     }
@@ -58,7 +60,7 @@ impl House {
     /// A daemon whose guest has not sent INIT.
     pub(super) fn boot(&self, config: Config) -> Guest {
         let options =
-            Options { words: Some(1 << 16), ..Options::new(self.dir.path().join("table")) };
+            Options { words: Some(1 << 16), ..Options::new(self.tables.path().join("table")) };
         let engine = Engine::attach(options).unwrap();
         // All daemons of a test are one process, whose own changes are told by nobody.
         let watcher = Arc::new(Watcher::start(&engine, Mode::Off, &[]).unwrap());

@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use tempfile::TempDir;
 
-use crate::support::daemon::{Daemon, samepaged};
+use crate::support::daemon::{Daemon, samepaged_without_seals};
 use crate::support::wait_until;
 
 /// What stands in a file beside the shared directory, which no guest may ever see.
@@ -70,7 +70,7 @@ impl House {
 
     pub(crate) fn daemon(&self) -> Daemon {
         let own = tempfile::tempdir().unwrap();
-        let mut command = samepaged();
+        let mut command = samepaged_without_seals();
         command.arg("--socket-path").arg(own.path().join("socket"));
         command.arg("--shared-dir").arg(self.path("share"));
         command.arg("--version-table").arg(self.path("table")).args(["--slots", "65536"]);

@@ -15,7 +15,20 @@ use super::wait_until;
 
 /// The program under test.
 pub(crate) fn samepaged() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_samepaged"));
+    prepared(Command::new(env!("CARGO_BIN_EXE_samepaged")))
+}
+
+/// The same without the right to make a table immutable: tests that are killed leave nothing that cannot be removed.
+pub(crate) fn samepaged_without_seals() -> Command {
+    if !rustix::process::geteuid().is_root() {
+        return samepaged();
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--bounding-set", "-linux_immutable", env!("CARGO_BIN_EXE_samepaged")]);
+    prepared(command)
+}
+
+fn prepared(mut command: Command) -> Command {
     command.env_remove("RUST_LOG").stdin(Stdio::null());
     // Tests leave no tables behind in the run-time directory. What they say themselves counts, coming later.
     command.args(["--version-table", "off"]);

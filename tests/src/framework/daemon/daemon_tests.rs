@@ -23,7 +23,7 @@ fn the_socket_and_the_share_are_added() {
     let expected =
         ["d", "--socket-path", "/tmp/s", "--shared-dir", "/srv/a b", "--cache", "auto", "--xattr"];
     assert_eq!(line(&other, &["d"]), expected);
-    let ours = Spec { table: Some("/tmp/t".into()), ..spec(Program::Samepaged) };
+    let ours = Spec { table: Some(Table::named("/tmp/t")), ..spec(Program::Samepaged) };
     let words = line(&ours, &["d"]);
     for (option, value) in
         [("--tag", "share"), ("--stats-socket", "/tmp/s.stats"), ("--version-table", "/tmp/t")]

@@ -16,9 +16,11 @@ use super::cargo;
 use super::process::Process;
 
 pub mod counters;
+mod table;
 pub mod usage;
 
 pub use counters::Counters;
+pub use table::Table;
 
 const START_LIMIT: Duration = Duration::from_secs(30);
 
@@ -84,7 +86,7 @@ pub struct Spec {
     /// More arguments.
     pub arguments: Vec<OsString>,
     /// The version table that it feeds, together with other daemons; `None` for none.
-    pub table: Option<PathBuf>,
+    pub table: Option<Table>,
     /// Variables to add to its environment.
     pub environment: Vec<(OsString, OsString)>,
     /// Repeat its log on our standard error.
@@ -166,7 +168,8 @@ impl Daemon {
     /// Whether it listens, and has made its table, which may come later.
     fn is_ready(&self) -> Result<bool> {
         let table = self.spec.table.as_ref();
-        let has_table = table.is_none_or(|table| table.metadata().is_ok_and(|file| file.len() > 0));
+        let is_there = |table: &Table| table.path().metadata().is_ok_and(|file| file.len() > 0);
+        let has_table = table.is_none_or(is_there);
         let sockets = fs::read("/proc/net/unix")?;
         Ok(has_table && listens(&sockets, self.socket.as_os_str().as_bytes()))
     }
@@ -194,7 +197,10 @@ impl Daemon {
 
 /// Start the program; it may not listen yet.
 fn spawn(name: &str, spec: &Spec, socket: &Path, log: File) -> Result<Process> {
-    let words = arguments(spec, spec.program.command_line()?, socket);
+    let mut words = arguments(spec, spec.program.command_line()?, socket);
+    if let Some(table) = &spec.table {
+        words = table.wrap(words);
+    }
     let (program, rest) = words.split_first().context("the daemon's command is empty")?;
     let mut command = Command::new(program);
     command.args(rest).stdin(Stdio::null());
@@ -243,7 +249,7 @@ fn arguments(spec: &Spec, mut words: Vec<OsString>, socket: &Path) -> Vec<OsStri
         words.extend(["--stats-socket".into(), stats.into()]);
     }
     match &spec.table {
-        Some(table) => words.extend(["--version-table".into(), table.into()]),
+        Some(table) => words.extend(["--version-table".into(), table.option()]),
         // Without the option there would be one in a directory outside the lab.
         None if spec.program.is_ours() => words.extend(["--version-table", "off"].map(Into::into)),
         None => {}

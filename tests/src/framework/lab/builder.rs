@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::framework::artifact::kernel;
-use crate::framework::daemon::Program;
+use crate::framework::daemon::{Program, Table};
 use crate::framework::vm::Share;
 
 /// Where a guest finds the shared directory.
@@ -51,7 +51,8 @@ pub struct Builder {
     pub(super) stock_guests: usize,
     pub(super) shared_memory: Option<u64>,
     pub(super) module_fault: Option<String>,
-    pub(super) table_directory: Option<PathBuf>,
+    pub(super) table: Option<Table>,
+    pub(super) auto_table: bool,
     pub(super) environment: Vec<(OsString, OsString)>,
     pub(super) more_shares: Vec<Share>,
 }
@@ -82,7 +83,8 @@ impl Default for Builder {
             stock_guests: 0,
             shared_memory: None,
             module_fault: None,
-            table_directory: None,
+            table: None,
+            auto_table: false,
             environment: Vec::new(),
             more_shares: Vec::new(),
         }
@@ -211,8 +213,8 @@ impl Builder {
     }
 
     /// Give the share a version table, and the guests the driver that checks it: they mount the
-    /// share with `mount -t samepage`. The table is a file of the lab's own; every guest's daemon
-    /// feeds it.
+    /// share with `mount -t samepage`. The table is a file of the lab's own in `/dev/shm`; every
+    /// guest's daemon feeds it.
     #[must_use]
     pub fn coherent(mut self) -> Self {
         self.coherent = true;
@@ -249,10 +251,18 @@ impl Builder {
         self
     }
 
-    /// Where the version table of a coherent lab is; else it is where its sockets are.
+    /// Let a coherent lab use this version table, which is the caller's, rather than one of its own.
     #[must_use]
-    pub fn table_in(mut self, directory: impl Into<PathBuf>) -> Self {
-        self.table_directory = Some(directory.into());
+    pub fn table(mut self, table: Table) -> Self {
+        self.table = Some(table);
+        self
+    }
+
+    /// In a coherent lab, let the daemons find their table by themselves, as they do where nobody
+    /// names one (`--version-table auto`).
+    #[must_use]
+    pub fn auto_table(mut self) -> Self {
+        self.auto_table = true;
         self
     }
 

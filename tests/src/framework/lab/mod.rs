@@ -24,7 +24,7 @@ pub use builder::{Builder, MOUNT_POINT, Root, SHARE_TAG};
 
 use super::artifact::Qemu;
 use super::cleanup::Scratch;
-use super::daemon::{Counters, Daemon, Spec};
+use super::daemon::{Counters, Daemon, Spec, Table};
 use super::guest::{Command, Output, Running};
 use super::vm::{Accel, Machine, Vm};
 
@@ -36,8 +36,7 @@ pub struct Lab {
     share: PathBuf,
     logs: PathBuf,
     plan: Plan,
-    _scratch: Scratch,
-    _own_share: Option<Scratch>,
+    _directories: Vec<Scratch>,
 }
 
 /// What every guest of the lab has in common.
@@ -93,7 +92,7 @@ impl Lab {
     /// The version table of a coherent lab.
     #[must_use]
     pub fn table(&self) -> Option<&Path> {
-        self.plan.daemon.table.as_deref()
+        self.plan.daemon.table.as_ref().map(Table::path)
     }
 
     /// The file that is memory of all guests, if the lab was built with one.

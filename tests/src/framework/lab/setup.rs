@@ -14,7 +14,7 @@ use super::{Guest, Lab, Plan};
 use crate::framework::artifact::{Kernel, Qemu, module, tools};
 use crate::framework::cargo;
 use crate::framework::cleanup::Scratch;
-use crate::framework::daemon::{Daemon, Program, Spec};
+use crate::framework::daemon::{Daemon, Program, Spec, Table};
 use crate::framework::guest::initramfs;
 use crate::framework::paths;
 use crate::framework::vm::{Accel, Machine, Region, Share};
@@ -33,9 +33,12 @@ impl Builder {
         let alone = self.guests == 1 || self.more_shares.is_empty();
         ensure!(alone, "shares of the caller's own are for one guest");
         let scratch = Scratch::new()?;
+        let tables = if self.coherent { Some(Scratch::in_memory()?) } else { None };
         let (share, own_share) = self.shared_directory()?;
         let logs = self.log_directory()?;
-        let plan = self.plan(&share, scratch.path())?;
+        let table =
+            tables.as_ref().map(|tables| self.version_table(tables.path(), &share)).transpose()?;
+        let plan = self.plan(&share, scratch.path(), table)?;
         let mut guests = Vec::new();
         for number in 0..self.guests {
             let mut guest = self.guest(number, &plan, scratch.path(), &logs)?;
@@ -45,7 +48,8 @@ impl Builder {
         for guest in &mut guests {
             guest.wait_until_mounted(&plan)?;
         }
-        Ok(Lab { guests, share, logs, plan, _scratch: scratch, _own_share: own_share })
+        let directories = [Some(scratch), tables, own_share].into_iter().flatten().collect();
+        Ok(Lab { guests, share, logs, plan, _directories: directories })
     }
 
     fn shared_directory(&self) -> Result<(PathBuf, Option<Scratch>)> {
@@ -70,7 +74,7 @@ impl Builder {
         Ok(logs)
     }
 
-    fn plan(&self, share: &Path, scratch: &Path) -> Result<Plan> {
+    fn plan(&self, share: &Path, scratch: &Path, table: Option<Table>) -> Result<Plan> {
         let qemu = Qemu::obtain()?;
         let kernel = Kernel::obtain(&self.kernel)?;
         let program = self.chosen_program()?;
@@ -105,9 +109,7 @@ impl Builder {
             tag: SHARE_TAG.into(),
             cache: self.cache.clone(),
             arguments: self.daemon_arguments.clone(),
-            table: self
-                .coherent
-                .then(|| self.table_directory.as_deref().unwrap_or(scratch).join("table")),
+            table,
             environment: self.environment.clone(),
             echo: self.echo_daemon,
         };
@@ -124,6 +126,15 @@ impl Builder {
             boot_limit,
             command_limit,
         })
+    }
+
+    /// The share's version table.
+    fn version_table(&self, tables: &Path, share: &Path) -> Result<Table> {
+        match &self.table {
+            Some(table) => Ok(table.clone()),
+            None if self.auto_table => Table::found(tables, share),
+            None => Ok(Table::named(tables.join("table"))),
+        }
     }
 
     /// The driver of coherent guests, for their kernel.
@@ -173,7 +184,7 @@ impl Builder {
                 machine.kernel_words.push(format!("samepage.fault={fault}"));
             }
             if !self.table_region {
-                machine.regions.push(Region::of(table, false)?);
+                machine.regions.push(Region::of(table.path(), false)?);
             }
         }
         if let Some(memory) = &plan.shared_memory {

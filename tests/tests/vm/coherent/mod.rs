@@ -5,6 +5,7 @@ mod host;
 mod module;
 mod region;
 mod rules;
+mod seals;
 mod tables;
 
 use std::path::PathBuf;
