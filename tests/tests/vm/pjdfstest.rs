@@ -73,6 +73,18 @@ fn pjdfstest_on_linux_7_2() -> Result<()> {
     share_gives_what_the_host_gives("7.2", Lab::builder().cache("auto"))
 }
 
+#[test]
+#[ignore = "long"]
+fn pjdfstest_with_a_dax_window() -> Result<()> {
+    share_gives_what_the_host_gives("6.12", Lab::builder().coherent().dax("64M", "inode"))
+}
+
+#[test]
+#[ignore = "long"]
+fn pjdfstest_with_a_dax_window_on_linux_7_2() -> Result<()> {
+    share_gives_what_the_host_gives("7.2", Lab::builder().coherent().dax("64M", "inode"))
+}
+
 fn share_gives_what_the_host_gives(kernel: &str, lab: Builder) -> Result<()> {
     let (expected, _) = on_host()?;
     let (results, report) = in_guest(kernel, lab)?;

@@ -8,9 +8,12 @@ use anyhow::Result;
 use samepage_tests::framework::lab::Builder;
 use samepage_tests::framework::{Command, Lab, cargo};
 
+mod builds;
 mod cuts;
+mod database;
+mod fsx;
+mod programs;
 mod sharing;
-mod suites;
 
 fn lab(mount: &str) -> Result<Builder> {
     Ok(Lab::builder().dax("16M", mount).program(cargo::mapper()?, "/bin/mapper"))
