@@ -23,6 +23,9 @@ const UNLINKED: usize = 4096;
 /// Of so many files that are looked up again, one takes another's place in a full cache: a guest that goes through more
 /// than the cache holds, over and over, would turn it over for nothing.
 const ONE_IN: usize = 16;
+/// How many places are looked at for one whose inode the guest has forgotten. With two, at least every other place is of
+/// use while inodes come and go.
+const SWEEP: usize = 2;
 /// Descriptors that the daemon needs for itself: queues, sockets, what threads open for a moment.
 const RESERVE: usize = 512;
 
@@ -82,11 +85,13 @@ pub(super) struct Descriptors {
     complained: AtomicBool,
 }
 
-/// A clock: its hand passes over what was used since the last round.
+/// A clock: its hand passes over what was used since the last round. What the guest has forgotten is found by a broom
+/// that goes round besides: such a place keeps an inode's memory, and is none that the cache has use of.
 #[derive(Debug)]
 struct Ring {
     cached: Vec<Weak<Inode>>,
     hand: usize,
+    broom: usize,
     capacity: usize,
 }
 
@@ -197,6 +202,12 @@ impl Descriptors {
         }
     }
 
+    /// Places of the cache that are taken, by what the guest knows and by what it has forgotten.
+    #[cfg(test)]
+    pub(super) fn places(&self) -> usize {
+        self.ring.lock().cached.len() + self.recent.lock().cached.len()
+    }
+
     #[cfg(test)]
     pub(super) fn left(&self) -> usize {
         self.all.0.load(Ordering::Relaxed) // Relaxed: tests ask when nothing else runs.
@@ -205,16 +216,29 @@ impl Descriptors {
 
 impl Ring {
     const fn new(capacity: usize) -> Self {
-        Self { cached: Vec::new(), hand: 0, capacity }
+        Self { cached: Vec::new(), hand: 0, broom: 0, capacity }
     }
 
-    fn has_room(&self) -> bool {
-        self.cached.len() < self.capacity
+    fn has_room(&mut self) -> bool {
+        self.cached.len() < self.capacity || self.forgotten().is_some()
+    }
+
+    /// A place whose inode is gone, if one of the next is; it stays the next one until it is taken.
+    fn forgotten(&mut self) -> Option<&mut Weak<Inode>> {
+        let places = self.cached.len();
+        let mut next = (0..SWEEP.min(places)).map(|step| (self.broom + step) % places);
+        let found = next.find(|&place| self.cached[place].strong_count() == 0);
+        self.broom = found.unwrap_or(self.broom + SWEEP);
+        self.cached.get_mut(found?)
     }
 
     /// Puts `inode` in, in place of one that was not used lately when all places are taken.
     fn insert(&mut self, inode: Weak<Inode>) -> Option<Arc<Descriptor>> {
-        if self.has_room() {
+        if let Some(place) = self.forgotten() {
+            *place = inode;
+            return None;
+        }
+        if self.cached.len() < self.capacity {
             self.cached.push(inode);
             return None;
         }

@@ -86,6 +86,25 @@ fn with_handles_inodes_cost_nothing() {
     assert_eq!(share.fs.descriptors.left(), free);
 }
 
+/// Places of inodes that the guest has forgotten are taken again, or each would keep an inode's memory.
+#[test]
+fn the_cache_does_not_fill_with_what_is_forgotten() {
+    let share = Share::on_disk(&config(InodeFileHandles::Prefer));
+    if !handles_work(&share) {
+        return;
+    }
+    for number in 0..2000 {
+        let name = format!("dir{number}");
+        fs::create_dir(share.path(&name)).unwrap();
+        let node = share.node(&name);
+        assert!(share.attr(node).is_ok());
+        fs::remove_dir(share.path(&name)).unwrap();
+        share.fs.forget(node, 1);
+    }
+    let places = share.fs.descriptors.places();
+    assert!(places < 20, "{places} places for nothing");
+}
+
 #[test]
 fn a_descriptor_in_use_survives_eviction() {
     let share = limited(InodeFileHandles::Prefer);
