@@ -28,6 +28,7 @@ mod memory;
 pub mod op;
 mod parts;
 pub mod queue;
+pub mod soak;
 pub mod state;
 pub mod steps;
 pub mod tree;

@@ -87,6 +87,22 @@ pub fn locker() -> Result<PathBuf> {
     build_static("samepage-guest", "samepage-locker")
 }
 
+/// The program that works on a share for hours, linked statically so that it runs in any guest.
+///
+/// # Errors
+/// As [`guest_agent`].
+pub fn soaker() -> Result<PathBuf> {
+    build_static("samepage-history", "samepage-soaker")
+}
+
+/// The tests of `samepaged` that run the real program, as one program.
+///
+/// # Errors
+/// They do not compile.
+pub fn daemon_tests() -> Result<PathBuf> {
+    build(&["test", "--no-run", "--package", "samepaged", "--test", "binary"], &[])
+}
+
 fn build_static(package: &str, program: &str) -> Result<PathBuf> {
     let words = ["rustc", "--release", "--package", package, "--bin", program];
     let strip = ["--", "-C", "target-feature=+crt-static", "-C", "strip=symbols"];

@@ -17,6 +17,7 @@ mod pjdfstest;
 mod power_cycles;
 mod requests;
 mod sharing;
+mod soak;
 mod workloads;
 
 /// The cache modes that conformance and exercisers are run in.

@@ -11,8 +11,10 @@ pub struct Usage {
     pub descriptors: usize,
     /// Threads.
     pub threads: usize,
-    /// Resident memory, in KiB.
+    /// Resident memory, in KiB: with what it has touched of its guest's memory.
     pub resident_kib: u64,
+    /// Resident memory that is nobody else's and no file's: its heap and stacks. In KiB.
+    pub anonymous_kib: u64,
 }
 
 impl Usage {
@@ -28,6 +30,7 @@ impl Usage {
             sum.descriptors += more.descriptors;
             sum.threads += more.threads;
             sum.resident_kib += more.resident_kib;
+            sum.anonymous_kib += more.anonymous_kib;
         }
         Ok(sum)
     }
@@ -37,9 +40,16 @@ impl Usage {
         let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).with_context(problem)?.count();
         let threads = fs::read_dir(format!("/proc/{pid}/task")).with_context(problem)?.count();
         let status = fs::read_to_string(format!("/proc/{pid}/status")).with_context(problem)?;
-        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let number = resident.and_then(|text| text.split_whitespace().next()?.parse().ok());
-        Ok(Self { descriptors, threads, resident_kib: number.with_context(problem)? })
+        let kib = |name: &str| -> Option<u64> {
+            let value = status.lines().find_map(|line| line.strip_prefix(name))?;
+            value.split_whitespace().next()?.parse().ok()
+        };
+        Ok(Self {
+            descriptors,
+            threads,
+            resident_kib: kib("VmRSS:").with_context(problem)?,
+            anonymous_kib: kib("RssAnon:").with_context(problem)?,
+        })
     }
 }
 
