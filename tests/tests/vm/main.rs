@@ -9,6 +9,7 @@ mod dax;
 mod exercisers;
 mod histories;
 mod host_changes;
+mod hostile;
 mod kernels;
 mod libvirt;
 mod locks;

@@ -30,7 +30,7 @@ use crate::support::front_end::Outcome;
 use crate::support::guest::{Guest, QUEUE};
 
 /// Runs a test in a thread whose mounts nobody else sees, and which are gone when it ends. Its processes are in there, too.
-fn with_own_mounts(test: impl FnOnce() + Send) {
+pub(crate) fn with_own_mounts(test: impl FnOnce() + Send) {
     if !rustix::process::geteuid().is_root() {
         eprintln!("skipped: needs root");
         return;

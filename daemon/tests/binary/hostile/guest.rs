@@ -11,7 +11,7 @@ use fuse::testing::{init, valid};
 use virtio_queue::desc::split::Descriptor;
 use zerocopy::FromBytes;
 
-use super::{SECRET, races};
+use super::{SECRET, messages, races};
 use crate::support::front_end::{FrontEnd, INDIRECT_FLAG, Outcome, READ, WRITE};
 use crate::support::guest::QUEUE;
 
@@ -60,6 +60,8 @@ pub(super) fn session(socket: &Path, rng: &mut Rng) -> u64 {
         for _ in 0..300 {
             hostile.round();
         }
+        // While bytes still change and requests may be under way.
+        hostile.send_anything_to_the_device();
         quiet.store(true, Ordering::Relaxed);
         hostile.sent
     })
@@ -73,6 +75,14 @@ struct Hostile<'a> {
 }
 
 impl Hostile<'_> {
+    /// Anything but what a VMM says, to a device that has requests to do: the last thing on this connection.
+    fn send_anything_to_the_device(&mut self) {
+        self.front_end.send(QUEUE, &valid(Opcode::Statfs), ROOM);
+        let socket = self.front_end.connection();
+        socket.set_nonblocking(true).unwrap();
+        messages::send_some(&socket, self.rng);
+    }
+
     /// Until it succeeds, for somebody flips bytes.
     fn mount(&mut self) {
         for _ in 0..20 {

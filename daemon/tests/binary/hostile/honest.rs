@@ -50,7 +50,7 @@ impl Work {
 
 /// Works until it is told to stop.
 pub(crate) fn work(socket: &Path, house: &House, stop: &AtomicBool, rng: Rng) -> Work {
-    let view = View::open(&house.path("table")).unwrap();
+    let view = View::open(house.table()).unwrap();
     let guest = Guest { front_end: FrontEnd::connect(socket, 2) };
     let mut honest = Honest {
         guest,

@@ -19,15 +19,20 @@ pub(super) fn connect_and_send(socket: &Path, rng: &mut Rng) -> u64 {
     for _ in 0..connections {
         let stream = UnixStream::connect(socket).unwrap();
         stream.set_nonblocking(true).unwrap();
-        for _ in 0..rng.usize(1..30) {
-            // The daemon hangs up when it has heard enough, or reads no more for the moment.
-            if send(&stream, rng).is_err() {
-                break;
-            }
-            let _ = (&stream).read(&mut [0; 4096]);
-        }
+        send_some(&stream, rng);
     }
     connections
+}
+
+/// Some messages, until the daemon hangs up because it has heard enough, or reads no more for the moment. The connection
+/// may be one whose device works.
+pub(super) fn send_some(mut stream: &UnixStream, rng: &mut Rng) {
+    for _ in 0..rng.usize(1..30) {
+        if send(stream, rng).is_err() {
+            break;
+        }
+        let _ = stream.read(&mut [0; 4096]);
+    }
 }
 
 fn send(stream: &UnixStream, rng: &mut Rng) -> rustix::io::Result<usize> {

@@ -2,15 +2,18 @@
 //! through daemons of their own.
 //!
 //! ```text
-//! messages  vhost-user messages: any request, any length, any descriptor
+//! messages  vhost-user messages: any request, any length, any descriptor; also to a device that works
 //! guest     rings and descriptors with anything in them; FUSE requests that are nearly well-formed, whose bytes change
 //!           while the daemon reads them
-//! races     on the host: directories that become symlinks, or leave the shared directory, while they are walked
+//! races     on the host: directories that become symlinks, leave the shared directory, or are mounted on, while they are
+//!           walked
 //! honest    looks, changes, and compares what its stamps vouch for with what the host says
 //! ```
 //!
 //! Nobody may crash, hang, leak, answer with anything from outside the shared directory, or vouch for what is not so.
-//! `SAMEPAGE_HOSTILE_SECONDS` and `SAMEPAGE_HOSTILE_SEED` make it longer and another one.
+//! `SAMEPAGE_HOSTILE_SECONDS` and `SAMEPAGE_HOSTILE_SEED` make it longer and another one. `SAMEPAGE_HOSTILE_HOUSE` names a
+//! directory where real guests work on the same files, and `SAMEPAGE_HOSTILE_TABLE` their table (`hostile` in the tests in
+//! VMs).
 
 mod guest;
 pub(crate) mod honest;
@@ -18,14 +21,16 @@ mod messages;
 mod races;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
+use nix::mount::{MsFlags, mount};
 use tempfile::TempDir;
 
+use crate::faults::with_own_mounts;
 use crate::support::daemon::{Daemon, samepaged_without_seals};
 use crate::support::wait_until;
 
@@ -35,14 +40,27 @@ const SECRET: &[u8] = b"what nobody in the guest may read";
 /// The hostile daemon's limit for files, so that they do not fill the memory they are in.
 const FILE_LIMIT: u64 = 1 << 22;
 
+/// A directory where another file system is mounted.
+const DISK: &str = "disk";
+
 /// The directory, what is beside it, and the table.
 pub(crate) struct House {
-    place: TempDir,
+    place: PathBuf,
+    table: PathBuf,
+    _own: Option<TempDir>,
 }
 
 impl House {
     pub(crate) fn new() -> Self {
-        Self::at(tempfile::tempdir_in("/dev/shm").unwrap())
+        Self::own(tempfile::tempdir_in("/dev/shm").unwrap())
+    }
+
+    /// Where others are at home already, if the environment says so.
+    fn new_or_given() -> Self {
+        match std::env::var_os("SAMEPAGE_HOSTILE_HOUSE") {
+            Some(place) => Self::at(place.into(), None),
+            None => Self::new(),
+        }
     }
 
     /// In a small file system of its own, for a thread that has mounts of its own; the table is there, the shared
@@ -50,22 +68,43 @@ impl House {
     pub(crate) fn in_own_tmpfs() -> Self {
         let place = tempfile::tempdir().unwrap();
         crate::faults::mount_tmpfs(place.path(), "size=4m");
-        let house = Self::at(place);
+        let house = Self::own(place);
         crate::faults::mount_tmpfs(&house.path("share"), "size=4m");
         house
     }
 
-    fn at(place: TempDir) -> Self {
-        for directory in ["share/arena", "share/races/inner", "outside/inner"] {
-            fs::create_dir_all(place.path().join(directory)).unwrap();
+    fn own(place: TempDir) -> Self {
+        Self::at(place.path().into(), Some(place))
+    }
+
+    fn at(place: PathBuf, own: Option<TempDir>) -> Self {
+        for directory in ["share/arena", "share/races/inner", "outside/inner", DISK] {
+            fs::create_dir_all(place.join(directory)).unwrap();
         }
-        fs::write(place.path().join("outside/secret"), SECRET).unwrap();
-        fs::write(place.path().join("outside/inner/secret"), SECRET).unwrap();
-        Self { place }
+        fs::write(place.join("outside/secret"), SECRET).unwrap();
+        fs::write(place.join("outside/inner/secret"), SECRET).unwrap();
+        let table = std::env::var_os("SAMEPAGE_HOSTILE_TABLE");
+        let table = table.map_or_else(|| place.join("table"), PathBuf::from);
+        Self { place, table, _own: own }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.place.path().join(name)
+        self.place.join(name)
+    }
+
+    /// What is mounted in the shared directory from now on is mounted for the daemons, too. For a thread that has mounts
+    /// of its own.
+    fn share_mounts(&self) {
+        let share = self.path("share");
+        let set = |from, flags| mount(from, &share, None::<&str>, flags, None::<&str>).unwrap();
+        set(Some(&share), MsFlags::MS_BIND);
+        set(None, MsFlags::MS_SHARED);
+        crate::faults::mount_tmpfs(&self.path(DISK), "size=4m");
+        fs::create_dir(self.path(DISK).join("inner")).unwrap();
+    }
+
+    pub(crate) fn table(&self) -> &Path {
+        &self.table
     }
 
     pub(crate) fn daemon(&self) -> Daemon {
@@ -73,7 +112,7 @@ impl House {
         let mut command = samepaged_without_seals();
         command.arg("--socket-path").arg(own.path().join("socket"));
         command.arg("--shared-dir").arg(self.path("share"));
-        command.arg("--version-table").arg(self.path("table")).args(["--slots", "65536"]);
+        command.arg("--version-table").arg(&self.table).args(["--slots", "65536"]);
         command.args(["--xattr", "--log-level", "error"]);
         Daemon::spawn_silent(command, own)
     }
@@ -120,7 +159,8 @@ fn hostility(seconds: u64) {
     let seed = number("SAMEPAGE_HOSTILE_SEED").unwrap_or_else(|| Rng::new().u64(..));
     eprintln!("SAMEPAGE_HOSTILE_SEED={seed}");
     let end = Instant::now() + Duration::from_secs(seconds);
-    let house = House::new();
+    let house = House::new_or_given();
+    house.share_mounts();
     let (mut victim, mut first, mut second) = (house.daemon(), house.daemon(), house.daemon());
     victim.limit_file_size(FILE_LIMIT);
     let stop = AtomicBool::new(false);
@@ -176,23 +216,11 @@ fn attack(victim: &mut Daemon, house: &House, mut rng: Rng, end: Instant) {
 
 #[test]
 fn hostile_at_every_layer_for_a_minute() {
-    if am_root() {
-        hostility(60);
-    }
+    with_own_mounts(|| hostility(60));
 }
 
 #[test]
 #[ignore = "long"]
 fn hostile_at_every_layer_for_an_hour() {
-    if am_root() {
-        hostility(3600);
-    }
-}
-
-fn am_root() -> bool {
-    let root = rustix::process::geteuid().is_root();
-    if !root {
-        eprintln!("skipped: needs root");
-    }
-    root
+    with_own_mounts(|| hostility(3600));
 }

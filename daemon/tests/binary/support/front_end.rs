@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -179,10 +180,7 @@ impl FrontEnd {
     pub(crate) fn ask(&mut self, queue: usize, request: &[u8], room: usize) -> Vec<u8> {
         self.send(queue, request, room);
         let len = self.wait_used(queue);
-        let mut reply = vec![0; len];
-        let address = self.queues[queue].base + REPLY;
-        self.memory.read_slice(&mut reply, GuestAddress(address)).unwrap();
-        reply
+        self.reply(queue, len)
     }
 
     /// As [`Self::ask`], with header, data and reply each in pages of its own and all of it in an indirect table,
@@ -196,9 +194,7 @@ impl FrontEnd {
         let len = (buffers.len() * size_of::<Descriptor>()) as u32;
         self.offer(queue, &[(base + INDIRECT, len, VRING_DESC_F_INDIRECT as u16)]);
         let len = self.wait_used(queue);
-        let mut reply = vec![0; len];
-        self.memory.read_slice(&mut reply, GuestAddress(base + REPLY)).unwrap();
-        reply
+        self.reply(queue, len)
     }
 
     /// Sends a request without waiting. No room: none is offered.
@@ -334,6 +330,11 @@ impl FrontEnd {
         self.queues[queue].kick.write(1).unwrap();
     }
 
+    /// The connection itself.
+    pub(crate) fn connection(&self) -> UnixStream {
+        borrow(&self.vhost).try_clone_to_owned().unwrap().into()
+    }
+
     /// The guest's memory, for another thread of the guest.
     pub(crate) fn memory(&self) -> SharedMemory {
         SharedMemory(self.memory.clone())
@@ -387,9 +388,9 @@ fn pieces(address: u64, len: usize, flags: u16) -> Vec<(u64, u32, u16)> {
         .collect()
 }
 
-fn borrow(event: &EventFd) -> BorrowedFd<'_> {
-    // SAFETY: the event owns its descriptor and outlives the borrow.
-    unsafe { BorrowedFd::borrow_raw(event.as_raw_fd()) }
+fn borrow(owner: &impl AsRawFd) -> BorrowedFd<'_> {
+    // SAFETY: an event or a front end owns its descriptor, and outlives the borrow.
+    unsafe { BorrowedFd::borrow_raw(owner.as_raw_fd()) }
 }
 
 fn wait_readable(event: &EventFd, what: &str) {
