@@ -128,7 +128,10 @@ fn run(program: &str, process: Pid, map: &[IdRange]) -> Result<(), String> {
         .arg(process.to_string())
         .args(numbers.map(|number| number.to_string()))
         .output()
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => "not installed (Debian: the package uidmap)".to_owned(),
+            _ => error.to_string(),
+        })?;
     if output.status.success() {
         return Ok(());
     }

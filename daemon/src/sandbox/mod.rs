@@ -178,7 +178,7 @@ pub fn split(options: &Options, inherited: Inherited) -> Result<Side, SandboxErr
     match sys::fork().map_err(failed("fork"))? {
         ForkResult::Parent { child } => {
             drop(theirs);
-            let supervisor = Supervisor::new(child, ours, signals);
+            let supervisor = Supervisor::new(child, ours, signals, options.seccomp);
             match maps {
                 Some(maps) => supervisor.map_ids(&maps).map(Side::Outside),
                 None => Ok(Side::Outside(supervisor)),

@@ -15,7 +15,8 @@ use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use super::ids::IdMaps;
 use super::link::{Answer, Asked, Link, Outsider, Question};
-use super::{SandboxError, failed};
+use super::seccomp::supervising;
+use super::{SandboxError, Seccomp, failed};
 use crate::mappings::Mappings;
 
 /// What the process outside has to do for the one inside.
@@ -52,6 +53,7 @@ pub struct Supervisor {
     child: Pid,
     link: Link,
     signals: Held,
+    seccomp: Seccomp,
     /// Signals that end the daemon are passed on from here on; before, they end it at once.
     serving: bool,
     /// Who has connected last, and what that has mapped.
@@ -93,8 +95,8 @@ fn ignore(signal: libc::c_int) -> io::Result<()> {
 }
 
 impl Supervisor {
-    pub(super) fn new(child: Pid, link: Link, signals: Held) -> Self {
-        Self { child, link, signals, serving: false, peer: None }
+    pub(super) fn new(child: Pid, link: Link, signals: Held, seccomp: Seccomp) -> Self {
+        Self { child, link, signals, seccomp, serving: false, peer: None }
     }
 
     /// Waits until the child has made its user namespace, and maps its ids.
@@ -113,7 +115,7 @@ impl Supervisor {
     /// Does what the child asks for until it ends. `looks`: at what VMMs have mapped, too.
     ///
     /// # Errors
-    /// Where the sockets cannot be made.
+    /// Where the sockets cannot be made, or the kernel has no filters.
     pub fn attend(
         mut self,
         outside: &mut dyn Outside,
@@ -158,9 +160,9 @@ impl Supervisor {
             Some(Asked::Sockets) if !self.serving => {
                 let sockets = outside.sockets()?;
                 self.serving = true;
-                let answered = self.link.answer(Ok(only(sockets))).is_ok();
                 keep_only_what_is_needed(looks);
-                return Ok(answered);
+                supervising::filter(self.seccomp, self.child).map_err(SandboxError::Seccomp)?;
+                return Ok(self.link.answer(Ok(only(sockets))).is_ok());
             }
             Some(Asked::Group) => watch::new_group().map(|group| only(vec![group])),
             Some(Asked::Mark) => match &fds[..] {

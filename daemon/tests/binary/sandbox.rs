@@ -186,7 +186,7 @@ fn capabilities_can_be_kept_and_dropped() {
     assert!(!has(&["--sandbox", "none"], 19), "not without a sandbox either");
 }
 
-/// The process has a filter in each mode, and its kinds differ in what they do: told by what the kernel says of it.
+/// Both processes have a filter in each mode, and its kinds differ in what they do: told by what the kernel says of them.
 #[test]
 fn a_filter_is_there_unless_none_is_asked_for() {
     for (action, filters) in [("kill", "2"), ("log", "2"), ("trap", "2"), ("none", "0")] {
@@ -194,7 +194,9 @@ fn a_filter_is_there_unless_none_is_asked_for() {
             let daemon = Daemon::start(&["--seccomp", action, "--sandbox", sandbox]);
             fs::write(daemon.share().join("file"), "contents").unwrap();
             use_a_file(&daemon);
-            assert_eq!(status(daemon.serving(), "Seccomp:"), filters, "{action}");
+            for process in [daemon.serving(), daemon.process()] {
+                assert_eq!(status(process, "Seccomp:"), filters, "{action}");
+            }
         }
     }
 }

@@ -1,8 +1,10 @@
-//! `--seccomp`: the system calls that serving takes.
+//! `--seccomp`: the system calls that serving takes. What the process outside takes is in [`supervising`].
 //!
 //! Derived from what the daemon was seen to call (`strace -f` under the tests), and from what its libraries call when
 //! something goes wrong. Whatever starts a program, changes namespaces or roots, traces, loads code or opens another
 //! kind of socket is not among them.
+
+pub(super) mod supervising;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -25,6 +27,18 @@ pub enum Seccomp {
     Trap,
     /// Nothing: there is no filter.
     None,
+}
+
+impl Seccomp {
+    /// What the kernel does at a call that is not allowed; `None` where there is no filter.
+    fn otherwise(self) -> Option<SeccompAction> {
+        match self {
+            Self::Kill => Some(SeccompAction::KillProcess),
+            Self::Log => Some(SeccompAction::Log),
+            Self::Trap => Some(SeccompAction::Trap),
+            Self::None => None,
+        }
+    }
 }
 
 type Rules = BTreeMap<c_long, Vec<SeccompRule>>;
@@ -100,12 +114,7 @@ const IOCTLS: &[u64] = &[
 /// # Errors
 /// Where the kernel has no filters.
 pub(super) fn filter(action: Seccomp) -> io::Result<()> {
-    let action = match action {
-        Seccomp::Kill => SeccompAction::KillProcess,
-        Seccomp::Log => SeccompAction::Log,
-        Seccomp::Trap => SeccompAction::Trap,
-        Seccomp::None => return Ok(()),
-    };
+    let Some(action) = action.otherwise() else { return Ok(()) };
     // The kernel takes a call's arguments of clone3 from memory, where no filter sees them. The C library goes on with
     // clone where it is told that there is no clone3.
     let without_clone3 = Rules::from([(libc::SYS_clone3, Vec::new())]);
@@ -121,25 +130,12 @@ fn apply(rules: Rules, otherwise: SeccompAction, matched: SeccompAction) -> io::
 }
 
 fn rules() -> io::Result<Rules> {
-    use SeccompCmpArgLen::{Dword, Qword};
     let mut rules: Rules = PLAIN.iter().chain(OLD).map(|call| (*call, Vec::new())).collect();
-    let when = |argument, len, op, value| -> io::Result<SeccompRule> {
-        let condition =
-            SeccompCondition::new(argument, len, op, value).map_err(io::Error::other)?;
-        SeccompRule::new(vec![condition]).map_err(io::Error::other)
-    };
-    let one_of = |argument, values: &[u64]| -> io::Result<Vec<SeccompRule>> {
-        values.iter().map(|value| when(argument, Dword, SeccompCmpOp::Eq, *value)).collect()
-    };
-    let without = |argument, bits: i32| {
-        let bits = bits as u64;
-        Ok::<_, io::Error>(vec![when(argument, Qword, SeccompCmpOp::MaskedEq(bits), 0)?])
-    };
     let thread = libc::CLONE_THREAD as u64;
-    rules.insert(libc::SYS_clone, vec![when(0, Qword, SeccompCmpOp::MaskedEq(thread), thread)?]);
+    rules.insert(libc::SYS_clone, vec![with(0, thread, thread)?]);
     // No memory is ever made a program.
-    rules.insert(libc::SYS_mmap, without(2, libc::PROT_EXEC)?);
-    rules.insert(libc::SYS_mprotect, without(2, libc::PROT_EXEC)?);
+    rules.insert(libc::SYS_mmap, vec![without(2, libc::PROT_EXEC)?]);
+    rules.insert(libc::SYS_mprotect, vec![without(2, libc::PROT_EXEC)?]);
     rules.insert(libc::SYS_unshare, one_of(0, &[libc::CLONE_FS as u64])?);
     rules.insert(libc::SYS_prctl, one_of(0, &[libc::PR_SET_NAME as u64, PR_SET_VMA, PR_GET_AUXV])?);
     rules.insert(libc::SYS_ioctl, one_of(1, IOCTLS)?);
@@ -150,6 +146,32 @@ fn rules() -> io::Result<Rules> {
     Ok(rules)
 }
 
+/// Where the argument with this number is one of these values.
+fn one_of(argument: u8, values: &[u64]) -> io::Result<Vec<SeccompRule>> {
+    let equal = |value: &u64| when(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, *value);
+    values.iter().map(equal).collect()
+}
+
+/// Where the argument has none of these bits.
+fn without(argument: u8, bits: i32) -> io::Result<SeccompRule> {
+    with(argument, bits as u64, 0)
+}
+
+/// Where what the argument has of `bits` is `value`.
+fn with(argument: u8, bits: u64, value: u64) -> io::Result<SeccompRule> {
+    when(argument, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(bits), value)
+}
+
+fn when(
+    argument: u8,
+    len: SeccompCmpArgLen,
+    op: SeccompCmpOp,
+    value: u64,
+) -> io::Result<SeccompRule> {
+    let condition = SeccompCondition::new(argument, len, op, value).map_err(io::Error::other)?;
+    SeccompRule::new(vec![condition]).map_err(io::Error::other)
+}
+
 #[cfg(test)]
 mod tests {
     use nix::sys::signal::Signal;
@@ -158,13 +180,20 @@ mod tests {
 
     use super::*;
 
-    /// What a process comes to that makes a call under the filter. 0: it went on.
     fn end_of(number: c_long, arguments: [usize; 3]) -> WaitStatus {
+        end_under(|| filter(Seccomp::Kill), number, arguments)
+    }
+
+    /// What a process comes to that makes a call under a filter. 0: it went on.
+    pub(super) fn end_under(
+        filter: impl Fn() -> io::Result<()>,
+        number: c_long,
+        arguments: [usize; 3],
+    ) -> WaitStatus {
         match super::super::sys::fork().unwrap() {
             ForkResult::Parent { child } => waitpid(child, None).unwrap(),
             ForkResult::Child => {
-                let ready =
-                    rustix::thread::set_no_new_privs(true).is_ok() && filter(Seccomp::Kill).is_ok();
+                let ready = rustix::thread::set_no_new_privs(true).is_ok() && filter().is_ok();
                 if ready {
                     let [a, b, c] = arguments;
                     // SAFETY: the arguments are such that the call fails, or ends the process.
