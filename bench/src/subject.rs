@@ -248,6 +248,7 @@ impl Wanted {
             arguments: self.arguments.clone(),
             table: table.map(Table::named),
             environment: Vec::new(),
+            user: None,
             echo: false,
         };
         let (socket, log) = (format!("{number}.sock"), format!("{number}.log"));

@@ -12,7 +12,7 @@ use crate::MODES;
 const OPERATIONS: u32 = 20_000;
 
 /// fsx compares every read with what it remembers to have written.
-fn fsx(lab: Builder, mmap: bool) -> Result<()> {
+pub(crate) fn fsx(lab: Builder, mmap: bool) -> Result<()> {
     let weight = if mmap { "5.0" } else { "0.0" };
     let configuration = format!(
         "flen = 262144\n[opsize]\nmax = 16384\n[weights]\nclose_open = 0.5\ninvalidate = 0.0\n\
@@ -72,7 +72,7 @@ fn dbench_for_five_minutes() -> Result<()> {
     dbench(Lab::builder().cache("auto"), 300)
 }
 
-fn dbench(lab: Builder, seconds: u32) -> Result<()> {
+pub(crate) fn dbench(lab: Builder, seconds: u32) -> Result<()> {
     let tree = tools::dbench()?;
     let lab = lab
         .root(Root::Host)

@@ -19,6 +19,7 @@ mod power_cycles;
 mod requests;
 mod sharing;
 mod soak;
+mod unprivileged;
 mod workloads;
 
 /// The cache modes that conformance and exercisers are run in.

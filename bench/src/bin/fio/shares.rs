@@ -194,6 +194,7 @@ impl Kind {
             arguments: arguments.iter().map(Into::into).collect(),
             table: self.is_coherent.then(|| table(sockets)),
             environment: Vec::new(),
+            user: None,
             echo: false,
         };
         let (socket, log) = (sockets.join(self.tag), logs.join(format!("{}.log", self.tag)));

@@ -78,6 +78,14 @@ pub fn fio() -> Result<PathBuf> {
     package_with_dependencies("fio", Release::Bookworm)
 }
 
+/// `newuidmap` and `newgidmap`, with the host's libraries.
+///
+/// # Errors
+/// They cannot be fetched.
+pub fn uidmap() -> Result<PathBuf> {
+    Ok(package("uidmap", Release::Bookworm)?.join("usr/bin"))
+}
+
 /// The source of zlib, a package that is quick to build and tests itself.
 ///
 /// # Errors

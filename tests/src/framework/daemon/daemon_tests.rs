@@ -9,6 +9,7 @@ fn spec(program: Program) -> Spec {
         arguments: vec!["--xattr".into()],
         table: None,
         environment: vec![],
+        user: None,
         echo: false,
     }
 }

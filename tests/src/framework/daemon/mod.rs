@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStderr, Command, Stdio};
 use std::thread;
@@ -89,6 +90,8 @@ pub struct Spec {
     pub table: Option<Table>,
     /// Variables to add to its environment.
     pub environment: Vec<(OsString, OsString)>,
+    /// Whom it runs as, with the group of the same number and no rights; `None`: as we do.
+    pub user: Option<u32>,
     /// Repeat its log on our standard error.
     pub echo: bool,
 }
@@ -204,6 +207,9 @@ fn spawn(name: &str, spec: &Spec, socket: &Path, log: File) -> Result<Process> {
     let (program, rest) = words.split_first().context("the daemon's command is empty")?;
     let mut command = Command::new(program);
     command.args(rest).stdin(Stdio::null());
+    if let Some(user) = spec.user {
+        command.uid(user).gid(user);
+    }
     command.envs(spec.environment.iter().map(|(name, value)| (name, value)));
     if spec.echo {
         command.stdout(Stdio::null()).stderr(Stdio::piped());

@@ -54,6 +54,8 @@ pub struct Builder {
     pub(super) table: Option<Table>,
     pub(super) auto_table: bool,
     pub(super) environment: Vec<(OsString, OsString)>,
+    pub(super) user: Option<u32>,
+    pub(super) owner: Option<u32>,
     pub(super) more_shares: Vec<Share>,
 }
 
@@ -86,6 +88,8 @@ impl Default for Builder {
             table: None,
             auto_table: false,
             environment: Vec::new(),
+            user: None,
+            owner: None,
             more_shares: Vec::new(),
         }
     }
@@ -300,6 +304,15 @@ impl Builder {
     #[must_use]
     pub fn daemon_env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// Let the share's daemons run as this user and the group of the same number, without any rights. The lab's own share
+    /// belongs to `owner`, another user where the daemon maps ids; sockets and table belong to `user`.
+    #[must_use]
+    pub fn daemon_user(mut self, user: u32, owner: u32) -> Self {
+        self.user = Some(user);
+        self.owner = Some(owner);
         self
     }
 }

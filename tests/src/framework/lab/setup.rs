@@ -2,7 +2,7 @@
 
 use std::env;
 use std::fs::{self, File, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -34,6 +34,9 @@ impl Builder {
         ensure!(alone, "shares of the caller's own are for one guest");
         let scratch = Scratch::new()?;
         let tables = if self.coherent { Some(Scratch::in_memory()?) } else { None };
+        for directory in [Some(&scratch), tables.as_ref()].into_iter().flatten() {
+            chown(directory.path(), self.user, self.user)?;
+        }
         let (share, own_share) = self.shared_directory()?;
         let logs = self.log_directory()?;
         let table =
@@ -62,6 +65,7 @@ impl Builder {
         let own = Scratch::new_in(&paths::rig().join("shares"))?;
         // Not only root may use the share.
         fs::set_permissions(own.path(), Permissions::from_mode(0o755))?;
+        chown(own.path(), self.owner, self.owner)?;
         Ok((own.path().to_path_buf(), Some(own)))
     }
 
@@ -111,6 +115,7 @@ impl Builder {
             arguments: self.daemon_arguments.clone(),
             table,
             environment: self.environment.clone(),
+            user: self.user,
             echo: self.echo_daemon,
         };
         let boot_limit = Duration::from_mins(3);
@@ -215,6 +220,7 @@ fn root_spec() -> Spec {
         arguments: vec!["--readonly".into(), "--no-announce-submounts".into()],
         table: None,
         environment: Vec::new(),
+        user: None,
         echo: false,
     }
 }
