@@ -3,7 +3,7 @@
 use super::Rule;
 
 /// Every kernel that there is a driver for.
-const ALL: &[&str] = &["6.1", "6.12", "7.2"];
+pub(super) const ALL: &[&str] = &["6.1", "6.12", "7.2"];
 
 /// Scripts run in an empty directory of the share, `$NOBODY script` as a user.
 pub(super) const RULES: &[Rule] = &[
@@ -213,3 +213,15 @@ pub(super) const RULES: &[Rule] = &[
         wrong: "ESTALE",
     },
 ];
+
+/// For files that are read through the window, which sends nothing to the host.
+pub(super) const DAX: &[Rule] = &[Rule {
+    kernels: ALL,
+    fault: "dax",
+    stage: "head -c 4096 /dev/zero > f",
+    warm: "dd if=f; hold sh -c \"exec 3< f; $WAIT; dd bs=4096 <&3 | wc -c\"",
+    change: "head -c 4096 /dev/zero >> f",
+    look: "said",
+    right: "8192",
+    wrong: "4096",
+}];
