@@ -28,6 +28,9 @@ pub trait Park {
     /// Takes the request from whoever serves it; none where too many are parked already, and the guest's queue might
     /// fill up with requests that wait for one behind them.
     fn park(&self) -> Option<Box<dyn Parked>>;
+
+    /// Serving the request may take long: who waits for the answers to earlier ones shall be told of them before.
+    fn takes_long(&self) {}
 }
 
 /// A request that was put aside. Dropping it leaves the guest without an answer.

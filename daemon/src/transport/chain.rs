@@ -5,10 +5,10 @@
 
 use thiserror::Error;
 use virtio_queue::desc::split::Descriptor;
-use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend};
+use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, VolatileSlice};
 
 use super::buffers::Buffers;
-use super::memory::Memory;
+use super::memory::{Memory, stretch};
 
 /// Descriptors that one request may have, indirect ones included. Linux asks for at most one a page of data and a few
 /// for headers; the bound is here so that a request cannot make the walk, or the memory it takes, arbitrarily long.
@@ -54,39 +54,50 @@ pub(super) enum ChainError {
     TooManyBytes,
 }
 
-/// Collects the buffers of the chain that begins at `head` of `table`.
-pub(super) fn walk(memory: &Memory, table: Table, head: u16) -> Result<Chain<'_>, ChainError> {
-    let mut walk = Walk::new(memory, table);
-    let mut index = u32::from(head);
-    loop {
-        let descriptor = walk.fetch(index)?;
-        if descriptor.refers_to_indirect_table() {
-            walk.enter(descriptor)?;
-            index = 0;
-            continue;
+impl<'m> Chain<'m> {
+    /// Adds the buffers of the chain that begins at `head` of `table`. In place: a chain is too large to be handed around
+    /// with every request.
+    pub(super) fn collect(
+        &mut self,
+        memory: &'m Memory,
+        table: Table,
+        head: u16,
+    ) -> Result<(), ChainError> {
+        let mut walk = Walk::new(memory, table, self);
+        let mut index = u32::from(head);
+        loop {
+            let descriptor = walk.fetch(index)?;
+            if descriptor.refers_to_indirect_table() {
+                walk.enter(descriptor)?;
+                index = 0;
+                continue;
+            }
+            walk.collect(descriptor)?;
+            if !descriptor.has_next() {
+                return Ok(());
+            }
+            index = u32::from(descriptor.next());
         }
-        walk.collect(descriptor)?;
-        if !descriptor.has_next() {
-            return Ok(walk.chain);
-        }
-        index = u32::from(descriptor.next());
     }
 }
 
-struct Walk<'m> {
+struct Walk<'c, 'm> {
     memory: &'m Memory,
     table: Table,
+    /// The table's bytes, where they lie in one region.
+    descriptors: Option<VolatileSlice<'m>>,
     indirect: bool,
     /// How many descriptors the present table may still give: a chain visits each at most once.
     left: u32,
     bytes: u32,
-    chain: Chain<'m>,
+    chain: &'c mut Chain<'m>,
 }
 
-impl<'m> Walk<'m> {
-    fn new(memory: &'m Memory, table: Table) -> Self {
+impl<'c, 'm> Walk<'c, 'm> {
+    fn new(memory: &'m Memory, table: Table, chain: &'c mut Chain<'m>) -> Self {
         let left = table.len.min(MAX_DESCRIPTORS);
-        Self { memory, table, indirect: false, left, bytes: 0, chain: Chain::default() }
+        let descriptors = table.bytes(memory);
+        Self { memory, table, descriptors, indirect: false, left, bytes: 0, chain }
     }
 
     /// Reads one descriptor, once: the guest may rewrite it, we go on with this copy.
@@ -98,6 +109,9 @@ impl<'m> Walk<'m> {
         self.left = self.left.checked_sub(1).ok_or(ChainError::TooLong { limit })?;
         let offset = u64::from(index) * u64::from(DESCRIPTOR_SIZE);
         let outside = ChainError::TableOutsideMemory { address: self.table.address.0 };
+        if let Some(bytes) = &self.descriptors {
+            return bytes.read_obj(offset as usize).map_err(|_| outside);
+        }
         let address = self.table.address.0.checked_add(offset).ok_or(outside)?;
         self.memory.read_obj(GuestAddress(address)).map_err(|_| outside)
     }
@@ -111,6 +125,7 @@ impl<'m> Walk<'m> {
             return Err(ChainError::IndirectTable { len });
         }
         self.table = Table { address: descriptor.addr(), len: len / DESCRIPTOR_SIZE };
+        self.descriptors = self.table.bytes(self.memory);
         self.left = self.table.len.min(MAX_DESCRIPTORS);
         self.indirect = true;
         Ok(())
@@ -130,12 +145,30 @@ impl<'m> Walk<'m> {
         } else {
             return Err(ChainError::ReadableAfterWritable);
         };
+        if let Some(slice) = stretch(self.memory, address, len as usize) {
+            buffers.push(slice);
+            return Ok(());
+        }
         for slice in self.memory.get_slices(address, len as usize) {
             let outside = ChainError::BufferOutsideMemory { address: address.0, len };
             buffers.push(slice.map_err(|_| outside)?);
         }
         Ok(())
     }
+}
+
+impl Table {
+    fn bytes(self, memory: &Memory) -> Option<VolatileSlice<'_>> {
+        stretch(memory, self.address, self.len as usize * DESCRIPTOR_SIZE as usize)
+    }
+}
+
+/// The chain that begins at `head` of `table`.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn walk(memory: &Memory, table: Table, head: u16) -> Result<Chain<'_>, ChainError> {
+    let mut chain = Chain::default();
+    chain.collect(memory, table, head)?;
+    Ok(chain)
 }
 
 #[cfg(test)]

@@ -1,12 +1,9 @@
 //! The virtio-fs device of one connection, as `vhost-user-backend` wants it.
 
-use std::ffi::CString;
-use std::fmt;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use tracing::{debug, error, info};
@@ -29,30 +26,27 @@ use super::config_space;
 use super::guarded::GuardedMemory;
 use super::memory::{AtomicMemory, Memory};
 use super::messenger::{Messenger, WindowFront};
-use super::pool::{Pool, Serve};
+use super::pool::Pool;
 use super::region;
-use super::request::{Request, RequestError};
-use super::ring::{Ring, RingError, Taken};
+use super::requests::Requests;
+use super::ring::Ring;
 use super::serve::{Counters, Options};
-use crate::dax::Window;
-use crate::vanishing::lost_by_this_thread;
+use super::worker::{Worker, Workplace};
 
 /// Entries that a ring may have; QEMU's `queue-size` goes up to this.
 const MAX_QUEUE_SIZE: usize = 1024;
-
-/// The queue for FORGETs and interrupts; the request queues follow it (virtio 1.3, 5.11.2).
-const HIPRIO: usize = 0;
 
 /// One front end's device: its rings, its workers, its guest's memory.
 ///
 /// Must outlive the `VhostUserDaemon` that runs it (see [`Drop`]).
 pub(super) struct Device {
-    requests: Arc<Requests>,
     options: Options,
     memory: AtomicMemory,
     /// After it: the guards go first only when nothing is served any more.
     guarded: GuardedMemory,
-    queues: Vec<Queue>,
+    workers: Vec<Worker>,
+    /// By which the workers wait, once there are any.
+    epolls: OnceLock<Vec<RawFd>>,
     /// What ends each queue's worker, until `vhost-user-backend` asks for it.
     exit_events: Mutex<Vec<Option<(EventConsumer, EventNotifier)>>>,
     /// Exit events' consumers, which `vhost-user-backend` forgets to close.
@@ -61,28 +55,8 @@ pub(super) struct Device {
     messenger: Mutex<Option<Arc<Messenger>>>,
     /// The front end has been asked to map the shared memory region.
     region_mapped: AtomicBool,
-    /// The front end has gone: a worker leaves its ring even if more requests keep coming.
-    closing: AtomicBool,
-    /// Joined when the device is dropped.
-    pool: Option<Pool>,
+    place: Workplace,
 }
-
-/// What a queue's worker finds out at its first kick.
-#[derive(Default)]
-struct Queue {
-    ring: OnceLock<Ring>,
-    worker_is_fit: OnceLock<bool>,
-}
-
-/// What serves requests, on a queue's own worker and in the pool.
-struct Requests {
-    handler: Arc<dyn RequestHandler>,
-    counters: Arc<Counters>,
-    window: Option<Arc<Window>>,
-}
-
-/// How often requests that were put aside are told to come home: one may have missed it.
-const CALL_HOME: Duration = Duration::from_millis(20);
 
 impl Device {
     /// A device that no front end has configured yet.
@@ -105,17 +79,16 @@ impl Device {
             size => Some(Pool::start(size, &requests)?),
         };
         Ok(Self {
-            requests,
             options: options.clone(),
             memory: AtomicMemory::new(Memory::new()),
             guarded: GuardedMemory::default(),
-            queues: (0..queues).map(|_| Queue::default()).collect(),
+            workers: (0..queues).map(|_| Worker::default()).collect(),
+            epolls: OnceLock::new(),
             exit_events: Mutex::new(exit_events),
             leaked: Mutex::default(),
             messenger: Mutex::default(),
             region_mapped: AtomicBool::new(false),
-            closing: AtomicBool::new(false),
-            pool,
+            place: Workplace { requests, closing: AtomicBool::new(false), pool },
         })
     }
 
@@ -124,10 +97,15 @@ impl Device {
         self.memory.clone()
     }
 
+    /// By which epoll each worker waits: they need not read their kick events then.
+    pub(super) fn waits_by(&self, epolls: Vec<RawFd>) {
+        let _ = self.epolls.set(epolls);
+    }
+
     /// The front end has gone: the workers shall come home.
     pub(super) fn hang_up(&self) {
         // Relaxed: nothing is published with it; a worker that misses it serves one request more.
-        self.closing.store(true, Ordering::Relaxed);
+        self.place.closing.store(true, Ordering::Relaxed);
         self.leave_front_end_alone();
         self.rings().for_each(Ring::close_lot);
     }
@@ -135,12 +113,12 @@ impl Device {
     /// Waits for the requests in progress, after [`Self::hang_up`] and when no worker takes another: those that were put
     /// aside are answered.
     pub(super) fn settle(&self) {
-        self.rings().for_each(|ring| self.requests.finish(ring));
+        self.rings().for_each(|ring| self.place.requests.finish(ring));
     }
 
     /// The rings that were kicked at least once.
     fn rings(&self) -> impl Iterator<Item = &Ring> {
-        self.queues.iter().filter_map(|queue| queue.ring.get())
+        self.workers.iter().filter_map(|worker| worker.ring.get())
     }
 
     /// Ends workers that a daemon started which could not start all of them: it leaves them behind.
@@ -150,26 +128,6 @@ impl Device {
             let exit_event = unsafe { BorrowedFd::borrow_raw(fd) };
             // An eventfd's counter that is not full takes this; a full one has ended the worker already.
             let _ = rustix::io::write(exit_event, &1u64.to_ne_bytes());
-        }
-    }
-
-    /// Empties `ring`, and goes on until the guest has been told to kick at its next request.
-    fn drain(&self, queue: usize, ring: &Ring) -> Result<(), RingError> {
-        loop {
-            ring.disable_kicks()?;
-            loop {
-                if self.closing.load(Ordering::Relaxed) {
-                    return Ok(());
-                }
-                match ring.take(queue)? {
-                    Taken::Request(request) => self.dispatch(request),
-                    Taken::Empty => break,
-                    Taken::Inactive => return Ok(()),
-                }
-            }
-            if !ring.enable_kicks()? {
-                return Ok(());
-            }
         }
     }
 
@@ -191,54 +149,6 @@ impl Device {
             messenger.close();
         }
     }
-
-    fn dispatch(&self, request: Request) {
-        match &self.pool {
-            Some(pool) if request.queue() != HIPRIO => pool.submit(request),
-            _ => self.requests.serve(request),
-        }
-    }
-}
-
-impl Requests {
-    fn stop(&self, queue: usize, ring: &Ring, reason: &dyn fmt::Display) {
-        self.counters.stop(queue, ring, reason);
-    }
-
-    /// Waits until no request of `ring`, from which no more are taken, is in progress.
-    fn finish(&self, ring: &Ring) {
-        ring.close_lot();
-        if ring.is_idle_within(Duration::ZERO) {
-            return;
-        }
-        loop {
-            self.handler.cancel_parked();
-            if ring.is_idle_within(CALL_HOME) {
-                return;
-            }
-        }
-    }
-}
-
-impl Serve for Requests {
-    fn prepare(&self, name: &str) -> bool {
-        // The name is for top(1) and gdb only.
-        if let Ok(name) = CString::new(name) {
-            let _ = rustix::thread::set_name(&name);
-        }
-        let prepared = self.handler.prepare_thread();
-        if let Err(error) = &prepared {
-            error!("worker {name} cannot serve: {error}");
-        }
-        prepared.is_ok()
-    }
-
-    fn serve(&self, request: Request) {
-        let (queue, ring) = (request.queue(), request.ring().clone());
-        if let Err(error) = request.serve(&*self.handler, &self.counters, self.window.as_deref()) {
-            self.stop(queue, &ring, &error);
-        }
-    }
 }
 
 impl VhostUserBackend for Device {
@@ -246,7 +156,7 @@ impl VhostUserBackend for Device {
     type Vring = Ring;
 
     fn num_queues(&self) -> usize {
-        self.queues.len()
+        self.workers.len()
     }
 
     fn max_queue_size(&self) -> usize {
@@ -288,7 +198,7 @@ impl VhostUserBackend for Device {
         // The rings are disabled already; what they have begun is finished before the inodes go.
         self.settle();
         info!("device reset");
-        self.requests.handler.reset();
+        self.place.requests.handler.reset();
     }
 
     // Each ring knows for itself.
@@ -333,7 +243,7 @@ impl VhostUserBackend for Device {
     }
 
     fn queues_per_thread(&self) -> Vec<u64> {
-        (0..self.queues.len()).map(|queue| 1 << queue).collect()
+        (0..self.workers.len()).map(|queue| 1 << queue).collect()
     }
 
     fn exit_event(&self, queue: usize) -> Option<(EventConsumer, EventNotifier)> {
@@ -344,8 +254,8 @@ impl VhostUserBackend for Device {
 
     fn stop_vring(&self, queue: u32) -> io::Result<()> {
         self.leave_front_end_alone();
-        if let Some(ring) = self.queues.get(queue as usize).and_then(|queue| queue.ring.get()) {
-            self.requests.finish(ring);
+        if let Some(ring) = self.workers.get(queue as usize).and_then(|worker| worker.ring.get()) {
+            self.place.requests.finish(ring);
         }
         Ok(())
     }
@@ -359,21 +269,14 @@ impl VhostUserBackend for Device {
         queue: usize,
     ) -> io::Result<()> {
         // One ring a worker: the worker's number is the queue's.
-        let (Some(ring), Some(state)) = (rings.get(usize::from(event)), self.queues.get(queue))
+        let (Some(ring), Some(worker)) = (rings.get(usize::from(event)), self.workers.get(queue))
         else {
             return Ok(());
         };
-        let ring = state.ring.get_or_init(|| ring.clone());
-        let fit =
-            state.worker_is_fit.get_or_init(|| self.requests.prepare(&format!("queue-{queue}")));
-        let lost = lost_by_this_thread();
-        if !fit {
-            self.requests.stop(queue, ring, &"its worker cannot serve");
-        } else if let Err(error) = self.drain(queue, ring) {
-            self.requests.stop(queue, ring, &error);
-        } else if lost_by_this_thread() != lost {
-            self.requests.stop(queue, ring, &RequestError::MemoryGone);
-        }
+        let epoll = self.epolls.get().and_then(|epolls| epolls.get(queue));
+        // SAFETY: the daemon that owns it ends its workers, and this is one, before it closes the descriptor.
+        let epoll = epoll.map(|&epoll| unsafe { BorrowedFd::borrow_raw(epoll) });
+        worker.kicked((queue, event), ring, epoll, &self.place);
         Ok(())
     }
 }

@@ -141,7 +141,7 @@ impl<'a> Scene<'a> {
     fn serve(&mut self) {
         // As a worker does: an error stops the ring.
         match self.ring.take(1) {
-            Ok(Taken::Request(request)) => match request.serve(&Echo, &self.counters, None) {
+            Ok(Taken::Request(request)) => match request.serve(&Echo, &self.counters, None, None) {
                 Ok(()) => self.served += 1,
                 Err(_) => drop(self.ring.stop()),
             },

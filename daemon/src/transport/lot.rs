@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use fuse::park::{Park, Parked};
 
+use super::owed::Owed;
 use super::request::{InProgress, Place};
 use super::serve::Counters;
 
@@ -14,16 +15,23 @@ pub(super) struct Lot<'a> {
     counted: Cell<Option<InProgress>>,
     place: &'a Place,
     counters: &'a Arc<Counters>,
+    owed: Cell<Option<&'a mut Owed>>,
 }
 
 impl<'a> Lot<'a> {
-    pub(super) fn new(counted: InProgress, place: &'a Place, counters: &'a Arc<Counters>) -> Self {
-        Self { counted: Cell::new(Some(counted)), place, counters }
+    /// `owed`: the call that the guest is owed for earlier requests.
+    pub(super) fn new(
+        counted: InProgress,
+        place: &'a Place,
+        counters: &'a Arc<Counters>,
+        owed: Option<&'a mut Owed>,
+    ) -> Self {
+        Self { counted: Cell::new(Some(counted)), place, counters, owed: Cell::new(owed) }
     }
 
-    /// The count of the request; none where it was put aside.
-    pub(super) fn into_inner(self) -> Option<InProgress> {
-        self.counted.into_inner()
+    /// The count of the request, none where it was put aside; and `owed`.
+    pub(super) fn into_inner(self) -> (Option<InProgress>, Option<&'a mut Owed>) {
+        (self.counted.into_inner(), self.owed.into_inner())
     }
 }
 
@@ -37,6 +45,17 @@ impl Park for Lot<'_> {
         counted.parked = true;
         let (place, counters) = (self.place.clone(), Arc::clone(self.counters));
         Some(Box::new(Waiting { counted, place, counters }))
+    }
+
+    fn takes_long(&self) {
+        let Some(owed) = self.owed.take() else { return };
+        if let Some(counted) = self.counted.take() {
+            if let Err(error) = counted.ring.settle(owed) {
+                self.counters.stop(self.place.queue(), &counted.ring, &error);
+            }
+            self.counted.set(Some(counted));
+        }
+        self.owed.set(Some(owed));
     }
 }
 

@@ -9,6 +9,9 @@
 //!                                                             RequestHandler ─▶ Lot::park ─▶ later ─┘
 //! ```
 //!
+//! A queue's worker goes from a kick until it sleeps (`worker`): when the guest is called is `owed`'s business, how kicks are
+//! heard `kick`'s, and what both sides share of a ring is read and written in `split`.
+//!
 //! What a guest writes can stop its own queue and nothing else: the walk checks every descriptor once and works on the
 //! copy, guest memory is only ever touched through [`vm_memory::VolatileSlice`] or handed to the host's kernel as iovecs.
 
@@ -21,18 +24,24 @@ mod file_io;
 pub(crate) mod fuzzing;
 mod guarded;
 mod inherited;
+mod kick;
 mod lot;
 mod memory;
 mod messenger;
+mod owed;
 mod peer;
 mod pool;
+mod progress;
 mod region;
 mod request;
+mod requests;
 mod ring;
 mod serve;
+mod split;
 mod stopper;
 #[cfg(test)]
 mod testing;
+mod worker;
 
 use std::io;
 

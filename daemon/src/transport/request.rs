@@ -10,10 +10,11 @@ use thiserror::Error;
 
 use super::RequestHandler;
 use super::buffers::Buffers;
-use super::chain::{self, Chain, ChainError, Table};
+use super::chain::{Chain, ChainError, Table};
 use super::file_io;
 use super::lot::Lot;
 use super::memory::Memory;
+use super::owed::Owed;
 use super::ring::{Ring, RingError};
 use super::serve::Counters;
 use crate::dax::Window;
@@ -75,17 +76,19 @@ impl Request {
     }
 
     /// Walks the chain, lets `handler` answer and gives the chain back to the guest, unless `handler` puts it aside.
-    /// `window`: the guest's DAX window.
+    /// `window`: the guest's DAX window; `owed` as in [`Ring::give_back`].
     pub(super) fn serve(
         self,
         handler: &dyn RequestHandler,
         counters: &Arc<Counters>,
         window: Option<&Window>,
+        owed: Option<&mut Owed>,
     ) -> Result<(), RequestError> {
         let lost = lost_by_this_thread();
         let Self { counted, place } = self;
-        let lot = Lot::new(counted, &place, counters);
-        let chain = chain::walk(&place.memory, place.table, place.head)?;
+        let lot = Lot::new(counted, &place, counters, owed);
+        let mut chain = Chain::default();
+        chain.collect(&place.memory, place.table, place.head)?;
         let mapper = window.map(|window| window as &dyn Mapper);
         let handled = answer(&chain, handler, mapper, &lot)?;
         if lost_by_this_thread() != lost {
@@ -93,7 +96,7 @@ impl Request {
             return Err(RequestError::MemoryGone);
         }
         match (handled, lot.into_inner()) {
-            (Handled::Replied(len), Some(counted)) => place.give_back(len, counted),
+            (Handled::Replied(len), (Some(counted), owed)) => place.give_back(len, counted, owed),
             // It is put aside, and answered from there.
             _ => Ok(()),
         }
@@ -110,18 +113,24 @@ impl Place {
     /// it meanwhile is checked as it was the first time.
     pub(super) fn reply(&self, bytes: &[u8], counted: InProgress) -> Result<(), RequestError> {
         let lost = lost_by_this_thread();
-        let chain = chain::walk(&self.memory, self.table, self.head)?;
+        let mut chain = Chain::default();
+        chain.collect(&self.memory, self.table, self.head)?;
         chain.writable.copy_in(0, bytes).map_err(ProtocolError::Memory)?;
         if lost_by_this_thread() != lost {
             return Err(RequestError::MemoryGone);
         }
-        self.give_back(bytes.len(), counted)
+        self.give_back(bytes.len(), counted, None)
     }
 
-    fn give_back(&self, len: usize, counted: InProgress) -> Result<(), RequestError> {
+    fn give_back(
+        &self,
+        len: usize,
+        counted: InProgress,
+        owed: Option<&mut Owed>,
+    ) -> Result<(), RequestError> {
         let len = u32::try_from(len).map_err(|_| RequestError::ReplyLength(len))?;
         let ring = counted.ring.clone();
-        Ok(ring.give_back(self.head, len, counted)?)
+        Ok(ring.give_back(self.head, len, counted, owed)?)
     }
 }
 

@@ -7,24 +7,26 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use parking_lot::Mutex;
 use rustix::fs::{OFlags, fcntl_getfl};
-use rustix::io::retry_on_intr;
 use thiserror::Error;
 use tracing::debug;
 use vhost_user_backend::{VringMutex, VringState, VringStateGuard, VringStateMutGuard, VringT};
-use virtio_queue::{Error as QueueError, Queue, QueueT};
-use vm_memory::{Bytes, GuestAddress, GuestAddressSpace};
+use virtio_queue::{Error as QueueError, QueueT};
+use vm_memory::{GuestAddress, GuestAddressSpace};
 
 use super::chain::Table;
+use super::kick::Kick;
 use super::memory::{AtomicMemory, Memory};
+use super::owed::Owed;
+use super::progress::Progress;
 use super::request::Request;
+use super::split::Split;
 
 /// What a worker finds in the available ring.
 #[derive(Debug)]
@@ -59,21 +61,8 @@ struct Shared {
     stopped: AtomicBool,
     /// Tells the front end that the ring has stopped (`VHOST_USER_SET_VRING_ERR`).
     error_event: Mutex<Option<File>>,
-    progress: Mutex<Progress>,
-    idle: Condvar,
-    /// The kick event does without `O_NONBLOCK`: look before reading.
-    kick_may_block: AtomicBool,
-}
-
-/// A ring's requests that are not given back yet.
-#[derive(Debug)]
-struct Progress {
-    /// All of them.
-    all: u16,
-    /// Those that were put aside.
-    parked: u16,
-    /// None more may be put aside: the ring is about to stop.
-    closed: bool,
+    progress: Progress,
+    kick: Kick,
 }
 
 impl Ring {
@@ -83,47 +72,107 @@ impl Ring {
         if !self.is_active(&vring) {
             return Ok(Taken::Inactive);
         }
-        let state = vring.get_queue_mut();
         let memory = self.0.memory.memory().into_inner();
-        let Some(head) = pop(state, &memory)? else { return Ok(Taken::Empty) };
+        let Some(head) = split(&mut vring, &memory).pop()? else { return Ok(Taken::Empty) };
         // Counted under the ring's lock: who has seen the ring not ready knows that no request begins afterwards.
-        self.begin(state.size())?;
+        let state = vring.get_queue();
+        self.0.progress.begin(state.size())?;
         let table =
             Table { address: GuestAddress(state.desc_table()), len: u32::from(state.size()) };
         Ok(Taken::Request(Request::new(self.clone(), queue, memory, table, head)))
     }
 
-    /// Gives the chain that began at `head` back to the guest with `len` bytes filled, and notifies the guest unless it
-    /// asked for silence.
+    /// Gives the chain that began at `head` back to the guest with `len` bytes filled, and calls the guest unless it asked
+    /// for silence. With `owed` the call may come later: by another of these, or by [`Self::settle`].
     ///
     /// `counted` is dropped under the ring's lock: once the guest sees the chain it may offer the next one, which must
     /// not find this one still in progress.
-    pub(super) fn give_back<T>(&self, head: u16, len: u32, counted: T) -> Result<(), RingError> {
+    pub(super) fn give_back<T>(
+        &self,
+        head: u16,
+        len: u32,
+        counted: T,
+        owed: Option<&mut Owed>,
+    ) -> Result<(), RingError> {
         let mut vring = self.0.vring.get_mut();
-        let given = vring.add_used(head, len).and_then(|()| vring.needs_notification());
+        let memory = self.0.memory.memory();
+        let mut split = split(&mut vring, &memory);
+        let index = split.queue.next_used();
+        split.push(head, len)?;
+        let since = match owed {
+            None => Some(index),
+            // Nothing else is there to be served: now or in a moment is the same.
+            Some(owed) if !split.has_more()? => Some(owed.settle().unwrap_or(index)),
+            Some(owed) => {
+                if owed.add(index) {
+                    self.0.progress.owe_call();
+                }
+                owed.settle_if_due()
+            }
+        };
+        if let Some(since) = since {
+            self.call(&mut vring, &memory, since)?;
+        }
         drop(counted);
-        if given.map_err(RingError::Memory)?
+        Ok(())
+    }
+
+    /// Calls the guest, if that is owed.
+    pub(super) fn settle(&self, owed: &mut Owed) -> Result<(), RingError> {
+        let Some(since) = owed.settle() else { return Ok(()) };
+        let mut vring = self.0.vring.get_mut();
+        let memory = self.0.memory.memory();
+        self.call(&mut vring, &memory, since)
+    }
+
+    /// Calls the guest, if it wants that, for what has become used since the used index was `since`.
+    fn call(
+        &self,
+        vring: &mut VringState<AtomicMemory>,
+        memory: &Memory,
+        since: u16,
+    ) -> Result<(), RingError> {
+        let wanted = split(vring, memory).is_call_wanted(since);
+        if let Ok(true) = wanted
             && let Err(error) = vring.signal_used_queue()
         {
             debug!("call event: {error}");
         }
-        Ok(())
+        self.0.progress.called();
+        wanted.map(drop)
     }
 
     /// Asks the guest for a kick at its next request. True: more have come meanwhile, take them.
     pub(super) fn enable_kicks(&self) -> Result<bool, RingError> {
         let mut vring = self.0.vring.get_mut();
+        let memory = self.0.memory.memory();
         // A ring that was taken from us is no memory of ours any more: the guest may use it for something else.
-        Ok(self.is_active(&vring) && vring.enable_notification().map_err(RingError::Memory)?)
+        Ok(self.is_active(&vring) && split(&mut vring, &memory).want_kick()?)
     }
 
     /// Tells the guest not to kick while the ring is being emptied.
     pub(super) fn disable_kicks(&self) -> Result<(), RingError> {
         let mut vring = self.0.vring.get_mut();
+        let memory = self.0.memory.memory();
         if self.is_active(&vring) {
-            vring.disable_notification().map_err(RingError::Memory)?;
+            split(&mut vring, &memory).want_no_kick()?;
         }
         Ok(())
+    }
+
+    /// Has `epoll`, which reports kicks as `data`, report each of them once, so that nobody need read the event.
+    pub(super) fn hear_kicks_by_edge(&self, epoll: BorrowedFd<'_>, data: u64) {
+        if let Some(event) = self.0.vring.get_ref().get_kick() {
+            self.0.kick.hear_by_edge(event, epoll, data);
+        }
+    }
+
+    /// Reads a kick event that nobody has read: it must not be reported for ever. True: it was read, and with it maybe a kick
+    /// that has come just now, so the ring is to be looked at once more.
+    pub(super) fn silence_kick(&self) -> io::Result<bool> {
+        let vring = self.0.vring.get_ref();
+        let unread = vring.get_kick().as_ref().filter(|_| self.0.kick.is_by_edge());
+        unread.map_or(Ok(false), |event| self.0.kick.read(event).map(|()| true))
     }
 
     /// Serves the ring no more until it is set up anew. True: it is this call that stopped it.
@@ -150,102 +199,35 @@ impl Ring {
         vring.is_enabled() && vring.get_queue().ready() && !self.is_stopped()
     }
 
-    /// Waits at most `limit` until no request of this ring is in progress, and says whether that is so. The caller has
-    /// seen to it that none begins.
+    /// As [`Progress::is_idle_within`].
     pub(super) fn is_idle_within(&self, limit: Duration) -> bool {
-        let mut progress = self.0.progress.lock();
-        self.0.idle.wait_while_for(&mut progress, |progress| progress.all > 0, limit);
-        progress.all == 0
+        self.0.progress.is_idle_within(limit)
     }
 
     /// From now until the ring is set up anew no request is put aside.
     pub(super) fn close_lot(&self) {
-        self.0.progress.lock().closed = true;
+        self.0.progress.close(true);
     }
 
     /// Counts one of the requests in progress as put aside. False: it must not be.
-    ///
-    /// A quarter of the entries is left for requests that others wait for: among them the unlock.
     pub(super) fn park(&self) -> bool {
         let size = self.0.vring.get_ref().get_queue().size();
-        let mut progress = self.0.progress.lock();
-        if progress.closed || progress.parked >= size - size.div_ceil(4) {
-            return false;
-        }
-        progress.parked += 1;
-        true
-    }
-
-    /// Counts a request. A guest can offer one descriptor again before it has been given back; it cannot have more
-    /// requests in progress than descriptors without doing so, and this bounds what it can queue up.
-    fn begin(&self, size: u16) -> Result<(), RingError> {
-        let mut progress = self.0.progress.lock();
-        if progress.all >= size {
-            return Err(RingError::TooManyInProgress { size });
-        }
-        progress.all += 1;
-        Ok(())
+        self.0.progress.park(size)
     }
 
     /// A request that was counted is over.
     pub(super) fn end(&self, parked: bool) {
-        let mut progress = self.0.progress.lock();
-        progress.all = progress.all.saturating_sub(1);
-        progress.parked = progress.parked.saturating_sub(u16::from(parked));
-        if progress.all == 0 {
-            self.0.idle.notify_all();
-        }
+        self.0.progress.end(parked);
     }
 
     fn set_up_anew(&self) {
         self.0.stopped.store(false, Ordering::Relaxed); // As in `stop`.
-        self.0.progress.lock().closed = false;
+        self.0.progress.close(false);
     }
 }
 
-/// vmm-sys-util's events know `AsRawFd` only.
-fn borrow(event: &impl AsRawFd) -> BorrowedFd<'_> {
-    // SAFETY: the event owns its descriptor, and the borrow ends with the borrow of the event.
-    unsafe { BorrowedFd::borrow_raw(event.as_raw_fd()) }
-}
-
-/// Whether an event has something to read.
-fn is_pending(event: BorrowedFd<'_>) -> io::Result<bool> {
-    let mut fds = [PollFd::from_borrowed_fd(event, PollFlags::IN)];
-    retry_on_intr(|| poll(&mut fds, Some(&Timespec::default())))?;
-    let events = fds[0].revents();
-    if events.contains(PollFlags::IN) {
-        return Ok(true);
-    }
-    // A kick event that can never be read again would be reported for ever: the worker ends on this error.
-    if events.is_empty() { Ok(false) } else { Err(io::ErrorKind::BrokenPipe.into()) }
-}
-
-/// The head of the next chain in the available ring, if there is one.
-fn pop(queue: &mut Queue, memory: &Memory) -> Result<Option<u16>, RingError> {
-    let next = queue.next_avail();
-    // Acquire: what the guest wrote to the ring and the table before it moved the index is seen after this.
-    let index = queue.avail_idx(memory, Ordering::Acquire).map_err(RingError::Memory)?.0;
-    let size = queue.size();
-    match index.wrapping_sub(next) {
-        0 => return Ok(None),
-        ahead if ahead > size => return Err(RingError::AvailableIndex { index, next, size }),
-        _ => {}
-    }
-    let head = read_available(queue, memory, next % size).map_err(RingError::Memory)?;
-    queue.set_next_avail(next.wrapping_add(1));
-    Ok(Some(head))
-}
-
-/// Entry `slot` of the available ring (virtio 1.3, 2.7.6: flags, index, then the ring).
-fn read_available(queue: &Queue, memory: &Memory, slot: u16) -> Result<u16, QueueError> {
-    let offset = 2 * size_of::<u16>() as u64 + u64::from(slot) * size_of::<u16>() as u64;
-    let address = queue.avail_ring().checked_add(offset).ok_or(QueueError::AddressOverflow)?;
-    // Relaxed: the index's acquire load came before.
-    memory
-        .load(GuestAddress(address), Ordering::Relaxed)
-        .map(u16::from_le)
-        .map_err(QueueError::GuestMemory)
+fn split<'a>(vring: &'a mut VringState<AtomicMemory>, memory: &'a Memory) -> Split<'a> {
+    Split { queue: vring.get_queue_mut(), memory }
 }
 
 impl fmt::Debug for Ring {
@@ -262,7 +244,7 @@ impl<'a> VringStateMutGuard<'a, AtomicMemory> for Ring {
     type G = <VringMutex<AtomicMemory> as VringStateMutGuard<'a, AtomicMemory>>::G;
 }
 
-/// Everything but `read_kick`, `set_err` and the two that begin a set-up is [`VringMutex`]'s.
+/// Everything but `set_err` and what begins a set-up or concerns kicks is [`VringMutex`]'s.
 impl VringT<AtomicMemory> for Ring {
     fn new(memory: AtomicMemory, max_queue_size: u16) -> Result<Self, QueueError> {
         Ok(Self(Arc::new(Shared {
@@ -270,9 +252,8 @@ impl VringT<AtomicMemory> for Ring {
             memory,
             stopped: AtomicBool::new(false),
             error_event: Mutex::new(None),
-            progress: Mutex::new(Progress { all: 0, parked: 0, closed: false }),
-            idle: Condvar::new(),
-            kick_may_block: AtomicBool::new(true),
+            progress: Progress::default(),
+            kick: Kick::new(),
         })))
     }
 
@@ -305,6 +286,7 @@ impl VringT<AtomicMemory> for Ring {
     }
 
     fn set_enabled(&self, enabled: bool) {
+        self.0.kick.registers();
         self.0.vring.set_enabled(enabled);
     }
 
@@ -346,29 +328,23 @@ impl VringT<AtomicMemory> for Ring {
         if ready {
             self.set_up_anew();
         }
+        self.0.kick.registers();
         self.0.vring.set_queue_ready(ready);
     }
 
     fn set_kick(&self, file: Option<File>) {
         let flags = file.as_ref().map(fcntl_getfl);
         let may_block = !matches!(flags, Some(Ok(flags)) if flags.contains(OFlags::NONBLOCK));
-        // Relaxed: the ring's lock, which is taken in between, keeps the two in order for who reads the event under it.
-        self.0.kick_may_block.store(true, Ordering::Relaxed);
+        self.0.kick.changes();
         self.0.vring.set_kick(file);
-        self.0.kick_may_block.store(may_block, Ordering::Relaxed);
+        self.0.kick.has_changed(may_block);
     }
 
-    /// Another kick event may have taken the place of the one that was reported, and nobody has raised it yet. That is
-    /// no error: an `Err` from here ends the worker.
+    /// An `Err` from here ends the worker.
     fn read_kick(&self) -> io::Result<bool> {
         let vring = self.0.vring.get_ref();
-        if let Some(kick) = vring.get_kick()
-            && (!self.0.kick_may_block.load(Ordering::Relaxed) || is_pending(borrow(kick))?)
-        {
-            match kick.consume() {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                consumed => consumed?,
-            }
+        if let Some(kick) = vring.get_kick() {
+            self.0.kick.reported(kick)?;
         }
         Ok(vring.is_enabled())
     }

@@ -180,6 +180,8 @@ impl Connection {
             device.dismiss_workers();
             Refusal::AtTheDoor(error.to_string())
         })?;
+        let epolls = daemon.get_epoll_handlers();
+        device.waits_by(epolls.iter().map(AsRawFd::as_raw_fd).collect());
         daemon.start(listener).map_err(|error| Refusal::Accepted(error.to_string()))?;
         // SAFETY: the listener owns its descriptor and outlives this borrow.
         let socket = unsafe { BorrowedFd::borrow_raw(listener.as_raw_fd()) };

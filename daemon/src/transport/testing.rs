@@ -135,6 +135,11 @@ impl Driver {
             .collect()
     }
 
+    /// How many entries the used ring has had.
+    pub(super) fn used_index(&self) -> u16 {
+        self.get(USED + 2)
+    }
+
     /// All bytes of the used ring.
     pub(super) fn used_ring(&self) -> Vec<u8> {
         let mut bytes = vec![0; 6 + 8 * usize::from(SIZE)];
@@ -183,6 +188,8 @@ pub(super) struct Script {
     pub(super) threads: AtomicUsize,
     /// Whether threads can be prepared.
     fit: bool,
+    /// Requests take long.
+    slow: bool,
     /// Put requests aside, as long as that is possible.
     pub(super) parks: AtomicBool,
     parked: Mutex<Vec<Box<dyn Parked>>>,
@@ -200,6 +207,7 @@ impl Script {
             resets: AtomicUsize::new(0),
             threads: AtomicUsize::new(0),
             fit: true,
+            slow: false,
             parks: AtomicBool::new(false),
             parked: Mutex::default(),
         }
@@ -213,6 +221,11 @@ impl Script {
     /// What was put aside since the last time.
     pub(super) fn take_parked(&self) -> Vec<Box<dyn Parked>> {
         std::mem::take(&mut self.parked.lock())
+    }
+
+    /// A server that says of every request that it takes long.
+    pub(super) fn slow() -> Self {
+        Self { slow: true, ..Self::echo() }
     }
 
     /// A server whose threads cannot be prepared.
@@ -244,6 +257,9 @@ impl RequestHandler for Script {
         _mapper: Option<&dyn Mapper>,
         lot: &dyn Park,
     ) -> Result<Handled, ProtocolError> {
+        if self.slow {
+            lot.takes_long();
+        }
         if self.parks.load(Ordering::SeqCst)
             && let Some(parked) = lot.park()
         {

@@ -12,6 +12,9 @@ use vhost_user_backend::VringT;
 use vm_memory::{FileOffset, GuestAddress, GuestAddressSpace, GuestRegionMmap, MmapRegion};
 
 use super::*;
+use crate::dax::Window;
+use crate::transport::request::RequestError;
+use crate::transport::ring::Taken;
 use crate::transport::testing::{BUFFERS, Driver, END, Script, readable, writable};
 use crate::transport::{RequestQueues, SharedRegion};
 
@@ -216,7 +219,7 @@ fn memory_that_has_gone_is_guarded_until_its_requests_have_ended() {
     device.update_memory(device.memory()).unwrap();
     file.set_len(0).unwrap();
     assert!(matches!(
-        request.serve(&Script::echo(), &Arc::default(), None),
+        request.serve(&Script::echo(), &Arc::default(), None, None),
         Err(RequestError::MemoryGone)
     ));
 }

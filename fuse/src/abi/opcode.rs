@@ -94,4 +94,29 @@ impl Opcode {
     pub fn is_one_way(self) -> bool {
         matches!(self, Self::Forget | Self::BatchForget | Self::Interrupt | Self::NotifyReply)
     }
+
+    /// Whether answering takes no longer, as a rule, than waking who asked: nothing is changed but data, which goes to the
+    /// host's page cache.
+    #[must_use]
+    pub fn is_quick(self) -> bool {
+        matches!(
+            self,
+            Self::Lookup
+                | Self::Forget
+                | Self::BatchForget
+                | Self::Getattr
+                | Self::Statx
+                | Self::Readlink
+                | Self::Access
+                | Self::Open
+                | Self::Opendir
+                | Self::Release
+                | Self::Releasedir
+                | Self::Read
+                | Self::Write
+                | Self::Lseek
+                | Self::Getxattr
+                | Self::Listxattr
+        )
+    }
 }

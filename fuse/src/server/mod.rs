@@ -38,6 +38,9 @@ pub(crate) use session::Wire;
 /// Longest body but for data: the value of an extended attribute, and a page for all else.
 const MAX_BODY: usize = XATTR_MAX as usize + 4096;
 
+/// Most bytes that are copied to or from the page cache in the time of a few small requests.
+const QUICK_BYTES: usize = 1 << 16;
+
 /// A request's body. Names and nearly all structures fit without an allocation.
 type Body = SmallVec<[u8; 512]>;
 
@@ -143,6 +146,10 @@ impl<F: FileSystem> Server<F> {
             self.counters.malformed(opcode);
             return Err(ProtocolError::NoReplyRoom { opcode: header.opcode, capacity });
         };
+        let is_quick = opcode.is_none_or(Opcode::is_quick) && total.max(capacity) <= QUICK_BYTES;
+        if let Some(lot) = lot.filter(|_| !is_quick) {
+            lot.takes_long();
+        }
         let patience = Patience::new((header.unique, opcode), lot, &self.counters);
         let mut exchange = Exchange { request, reply, mapper, patience };
         let outcome = self.serve(&header, opcode, total, &mut exchange);
