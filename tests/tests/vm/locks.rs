@@ -5,6 +5,7 @@ use std::process::{Child, Command as HostCommand, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use rustix::process::Signal;
 use samepage_tests::framework::cargo;
 use samepage_tests::framework::daemon::Program;
 use samepage_tests::framework::guest::{Event, Running};
@@ -202,6 +203,51 @@ fn a_guest_that_is_killed_leaves_no_locks() -> Result<()> {
         ensure!(steps(&lab[0], &format!("{how} /mnt/f write:0:0"))? == "write:0:0 ok\n", "{how}");
     }
     lab.power_off()
+}
+
+/// A VMM that is stopped in the midst of its guest's work keeps the guest's locks, and nobody else from anything: its guest
+/// goes on where it was. One that is killed while it is stopped leaves none.
+#[test]
+fn a_frozen_guest_keeps_its_locks_and_nobody_from_working() -> Result<()> {
+    let builder = Lab::builder().guests(2).coherent().program(cargo::locker()?, LOCKER);
+    let mut lab = builder.boot()?;
+    std::fs::write(lab.host("f"), "")?;
+    let work = "i=0; until test -e /mnt/stop; do i=$((i+1)); echo $i > /mnt/count; mkdir /mnt/d; rmdir /mnt/d; done";
+    let busy = lab[0].start(Command::sh(work))?;
+    until(|| Ok(lab.host("count").exists()))?;
+    for how in ["posix", "flock"] {
+        let holder = Locker::start(&lab[0], &format!("{how} /mnt/f write:0:0 hold"))?;
+        holder.says("write:0:0 ok")?;
+        signal(&mut lab, Signal::STOP)?;
+        // What the frozen one was in the midst of is left alone or finished: others see one or the other.
+        lab[1].sh(&format!("for i in $(seq 20); do mkdir /mnt/{how} && echo $i > /mnt/{how}/f && cat /mnt/count > /dev/null && rm -r /mnt/{how} || exit 1; done"))?.ok()?;
+        std::fs::write(lab.host("seen"), how)?;
+        lab[1].sh(&format!("until [ \"$(cat /mnt/seen)\" = {how} ]; do :; done"))?.ok()?;
+        let free = format!("{how} /mnt/f write:0:0");
+        ensure!(steps(&lab[1], &free)? == "write:0:0 EAGAIN\n", "the lock of the frozen guest");
+        let waiter = Locker::start(&lab[1], &format!("{how} /mnt/f wait-write:0:0"))?;
+        signal(&mut lab, Signal::CONT)?;
+        // While it is written it is empty, which counts as another number: that is work, too.
+        let count = || std::fs::read_to_string(lab.host("count"));
+        let before = count()?;
+        until(|| Ok(count()? != before))?;
+        holder.0.signal(SIGTERM)?;
+        waiter.says("wait-write:0:0 ok")?;
+    }
+    lab[1].sh("touch /mnt/stop")?.ok()?;
+    busy.wait(Instant::now() + LIMIT)?.ok()?;
+    let holder = Locker::start(&lab[0], "posix /mnt/f write:0:0 hold")?;
+    holder.says("write:0:0 ok")?;
+    signal(&mut lab, Signal::STOP)?;
+    let waiter = Locker::start(&lab[1], "posix /mnt/f wait-write:0:0")?;
+    lab[0].kill();
+    waiter.says("wait-write:0:0 ok")?;
+    lab.power_off()
+}
+
+/// Sends the first guest's VMM a signal.
+fn signal(lab: &mut Lab, signal: Signal) -> Result<()> {
+    lab[0].vm_mut()?.process().signal(signal)
 }
 
 /// A stock guest's kernel never says that somebody does not want to wait any more; the driver does.

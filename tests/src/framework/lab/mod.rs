@@ -206,6 +206,14 @@ impl Guest {
         self.vm.as_ref().ok_or_else(|| anyhow::anyhow!("{} was killed", self.name))
     }
 
+    /// The virtual machine, to do something to it.
+    ///
+    /// # Errors
+    /// It was killed.
+    pub fn vm_mut(&mut self) -> Result<&mut Vm> {
+        self.vm.as_mut().ok_or_else(|| anyhow::anyhow!("{} was killed", self.name))
+    }
+
     /// The daemon that serves the share to it.
     pub fn daemon(&mut self) -> &mut Daemon {
         &mut self.daemon
