@@ -5,7 +5,7 @@
 //! ends       daemons that are killed or stopped at work
 //! space      no room: on the disk, for the table
 //! io_errors  a disk that fails, by way of a FUSE file system of our own
-//! limits     descriptors
+//! limits     descriptors, memory
 //! vmm        a VMM that stops answering
 //! clocks     clocks that differ or jump
 //! ```

@@ -136,8 +136,12 @@ impl Daemon {
 
     /// Resident memory in KiB.
     pub(crate) fn resident_kib(&self) -> u64 {
+        self.kib("VmRSS:")
+    }
+
+    fn kib(&self, field: &str) -> u64 {
         let status = fs::read_to_string(self.proc("status")).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
         line.split_whitespace().next().unwrap().parse().unwrap()
     }
 
@@ -172,6 +176,14 @@ impl Daemon {
         let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
         let serving = Pid::from_raw(self.serving().try_into().unwrap());
         prlimit(serving, Resource::Fsize, limit).unwrap();
+    }
+
+    /// Lets the daemon have so many bytes more of its own than it has now, and no more (`RLIMIT_DATA`).
+    pub(crate) fn limit_memory(&self, more: u64) {
+        let limit = self.kib("VmData:") * 1024 + more;
+        let limit = Rlimit { current: Some(limit), maximum: Some(limit) };
+        let serving = Pid::from_raw(self.serving().try_into().unwrap());
+        prlimit(serving, Resource::Data, limit).unwrap();
     }
 
     fn pid(&self) -> Pid {
