@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Every number that the header defines, by name.
-pub const CONSTANTS: [(&str, u64); 26] = [
+pub const CONSTANTS: [(&str, u64); 27] = [
     ("SAMEPAGE_MAGIC", MAGIC),
     ("SAMEPAGE_ABI_VERSION", ABI_VERSION as u64),
     ("SAMEPAGE_HEADER_LEN", HEADER_LEN as u64),
@@ -32,6 +32,7 @@ pub const CONSTANTS: [(&str, u64); 26] = [
     ("SAMEPAGE_INIT_FLAG_BIT", n::INIT_FLAG_BIT as u64),
     ("SAMEPAGE_INIT_FLAGS2", n::INIT_FLAGS2 as u64),
     ("SAMEPAGE_OPENDIR_LATER", n::OPENDIR_LATER as u64),
+    ("SAMEPAGE_RELEASE_IDLE", n::RELEASE_IDLE as u64),
     ("SAMEPAGE_INIT_IN_TABLE_ID_OFFSET", n::INIT_IN_TABLE_ID_OFFSET as u64),
     ("SAMEPAGE_SHMID", n::SHMID as u64),
     ("SAMEPAGE_IVSHMEM_VENDOR", n::IVSHMEM_VENDOR as u64),

@@ -20,6 +20,10 @@ pub const INIT_FLAGS2: u32 = (INIT_FLAG >> 32) as u32;
 /// Linux 7.2.
 pub const OPENDIR_LATER: u32 = 1 << 31;
 
+/// In `fuse_release_in.release_flags` of RELEASE, from a coherent guest: nothing stores into mappings of the file any more,
+/// but through what is still open. Upstream used bits up to 1 in Linux 7.2.
+pub const RELEASE_IDLE: u32 = 1 << 31;
+
 /// Bytes of `struct fuse_init_in` since protocol 7.36.
 pub const INIT_IN_LEN: usize = 64;
 

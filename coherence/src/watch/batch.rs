@@ -53,7 +53,8 @@ impl<'a> Batch<'a> {
         self.slots.push(slots.attr);
         match part {
             Part::Attributes => self.slots.push(slots.perm),
-            Part::Contents => self.slots.push(slots.data),
+            // perm vouches for the size, too.
+            Part::Contents => self.slots.extend([slots.perm, slots.data]),
             Part::Links => {}
         }
     }

@@ -4,7 +4,7 @@ use std::ffi::CStr;
 use std::io;
 
 use coherence::SlotSet;
-use fuse::filesystem::{Create, Entry, Opened, Release, SetAttr};
+use fuse::filesystem::{Create, Entry, Opened, SetAttr};
 use fuse::{Context, FileSystem, NodeId, errno};
 use rustix::fs::OFlags;
 
@@ -19,7 +19,7 @@ impl Coherent {
         create: &Create<'_>,
     ) -> io::Result<(Entry, Opened)> {
         let name = self.name(parent, name)?;
-        self.with_names([name.lock, None], |names| {
+        let made = self.with_names([name.lock, None], |names| {
             let exclusive = create.flags & OFlags::EXCL.bits() != 0;
             match self.create_with(ctx, names, &name, create, OFlags::EXCL) {
                 Err(error) if error.raw_os_error() == Some(errno::EEXIST) && !exclusive => {
@@ -27,7 +27,8 @@ impl Coherent {
                 }
                 result => result,
             }
-        })
+        })?;
+        self.admit_new(ctx, create.flags, made)
     }
 
     /// CREATE with more flags, announced on the name.
@@ -96,9 +97,7 @@ impl Coherent {
     fn take_back(&self, ctx: &Context, entry: &Entry, opened: &Opened) {
         let node = NodeId(entry.nodeid);
         if let Some(handle) = opened.handle {
-            let release = Release { flags: 0, lock_owner: 0, flush: false, flock_unlock: false };
-            // It can only say that the handle is gone already.
-            let _ = self.inner.release(ctx, node, handle, &release);
+            self.discard(ctx, node, handle);
         }
         self.inner.forget(node, 1);
     }

@@ -19,6 +19,7 @@ impl FileSystem for Coherent {
     fn init(&self, offer: &Offer) -> Result<InitFlags> {
         self.observatory.set_stamping(false);
         let mut wanted = self.inner.init(offer)?;
+        self.stores.clear();
         if self.agrees(offer) {
             self.observatory.set_stamping(true);
             wanted |= InitFlags::VERSION_TABLE;
@@ -29,6 +30,7 @@ impl FileSystem for Coherent {
     fn destroy(&self) {
         self.observatory.set_stamping(false);
         self.inner.destroy();
+        self.stores.clear();
     }
 
     fn lookup(&self, ctx: &Context, parent: NodeId, name: &CStr) -> Result<Entry> {
@@ -37,6 +39,7 @@ impl FileSystem for Coherent {
 
     fn forget(&self, node: NodeId, count: u64) {
         self.inner.forget(node, count);
+        self.stores.forget(node);
     }
 
     fn getattr(&self, ctx: &Context, node: NodeId, handle: Option<Handle>) -> Result<Attributes> {
@@ -139,7 +142,7 @@ impl FileSystem for Coherent {
             self.change(contents(slots), || self.inner.open(ctx, node, open))?.0
         };
         self.keep_pages(&mut opened, node.0)?;
-        Ok(opened)
+        self.admit(ctx, node, open.flags, opened)
     }
 
     fn create(
@@ -159,7 +162,8 @@ impl FileSystem for Coherent {
         parent: NodeId,
         create: &Create<'_>,
     ) -> Result<(Entry, Opened)> {
-        self.inner.tmpfile(ctx, parent, create)
+        let made = self.inner.tmpfile(ctx, parent, create)?;
+        self.admit_new(ctx, create.flags, made)
     }
 
     fn read(
@@ -199,7 +203,9 @@ impl FileSystem for Coherent {
         handle: Handle,
         release: &Release,
     ) -> Result<()> {
-        self.inner.release(ctx, node, handle, release)
+        let released = self.inner.release(ctx, node, handle, release);
+        self.stores.closed(node, handle, release.idle && self.observatory.is_stamping());
+        released
     }
 
     fn fsync(&self, ctx: &Context, node: NodeId, handle: Handle, datasync: bool) -> Result<()> {

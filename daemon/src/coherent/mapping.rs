@@ -1,12 +1,13 @@
-//! SETUPMAPPING: what is stored through a mapping changes a file without a word, so the file's slots stay busy until the
-//! mapping is gone (docs/protocol.md, section 7).
+//! SETUPMAPPING: what is stored through a mapping changes a file without a word, so the file's slots are busy while the
+//! guest may do that ([`super::stores`], docs/protocol.md, section 7).
 
 use std::io;
 use std::sync::Arc;
 
 use coherence::SlotSet;
-use fuse::filesystem::{Mappings, RemoveMapping, SetupMapping};
-use fuse::{Context, Handle, Held, Mapper, Mapping, NodeId};
+use fuse::filesystem::{Entry, Mappings, Opened, Release, RemoveMapping, SetupMapping};
+use fuse::{Context, FileSystem, Handle, Held, Mapper, Mapping, NodeId};
+use rustix::fs::OFlags;
 
 use super::{Coherent, refused};
 
@@ -25,8 +26,8 @@ impl Mappings for Coherent {
         };
         // Before anything can be stored.
         let slots = SlotSet::from([Some(slots.attr), Some(slots.data)]);
-        let hold = self.observatory.engine().hold(slots).map_err(refused)?;
-        let holding = Holding { mapper, hold: Arc::new(hold) };
+        let hold = self.stores.mapping(node, self.observatory.engine(), slots).map_err(refused)?;
+        let holding = Holding { mapper, hold };
         self.inner.setup_mapping(ctx, node, handle, setup, &holding)
     }
 
@@ -38,6 +39,46 @@ impl Mappings for Coherent {
         mapper: &dyn Mapper,
     ) -> io::Result<()> {
         self.inner.remove_mapping(ctx, node, remove, mapper)
+    }
+}
+
+impl Coherent {
+    /// What is open for writing may be stored into through mappings that are there already.
+    pub(super) fn admit(
+        &self,
+        ctx: &Context,
+        node: NodeId,
+        flags: u32,
+        opened: Opened,
+    ) -> io::Result<Opened> {
+        let reads_only = OFlags::from_bits_retain(flags) & OFlags::RWMODE == OFlags::RDONLY;
+        let Some(handle) = opened.handle.filter(|_| !reads_only) else { return Ok(opened) };
+        if let Err(error) = self.stores.opened(node, handle) {
+            self.discard(ctx, node, handle);
+            return Err(refused(error));
+        }
+        Ok(opened)
+    }
+
+    /// As [`Self::admit`], for CREATE and TMPFILE.
+    pub(super) fn admit_new(
+        &self,
+        ctx: &Context,
+        flags: u32,
+        (entry, opened): (Entry, Opened),
+    ) -> io::Result<(Entry, Opened)> {
+        let node = NodeId(entry.nodeid);
+        let opened = self.admit(ctx, node, flags, opened);
+        let opened = opened.inspect_err(|_| self.inner.forget(node, 1))?;
+        Ok((entry, opened))
+    }
+
+    /// Closes what the guest is never told of.
+    pub(super) fn discard(&self, ctx: &Context, node: NodeId, handle: Handle) {
+        let release =
+            Release { flags: 0, lock_owner: 0, flush: false, flock_unlock: false, idle: false };
+        // It can only say that the handle is gone already.
+        let _ = self.inner.release(ctx, node, handle, &release);
     }
 }
 

@@ -10,6 +10,7 @@
 //! xattr       extended attributes, some of which are permissions
 //! locks       passed on
 //! mapping     SETUPMAPPING, which keeps slots busy
+//! stores      for how long
 //! names       operations that change names: lock, look up, announce, change
 //! observatory what is observed before the host is asked: the file system's `Observer`
 //! coverage    which inodes can be vouched for, and what the table knows them by
@@ -33,6 +34,7 @@ mod mapping;
 mod names;
 mod observatory;
 mod stamps;
+mod stores;
 pub mod table;
 #[cfg(test)]
 mod tests;
@@ -51,6 +53,7 @@ use fuse::{NodeId, errno};
 use crate::passthrough::{CachePolicy, Config, Observer, Passthrough, StartError, Tag};
 pub use cuts::{Cuts, WindowTenant};
 use observatory::Observatory;
+use stores::Stores;
 use workers::Workers;
 
 /// A shared directory whose changes the guests of a version table see at once.
@@ -59,6 +62,7 @@ pub struct Coherent {
     inner: Passthrough,
     observatory: Arc<Observatory>,
     workers: Workers,
+    stores: Stores,
     /// Whether guests may cache at all.
     may_cache: bool,
 }
@@ -89,7 +93,7 @@ impl Coherent {
         let may_cache = config.cache != CachePolicy::Never;
         let observer = Arc::clone(&observatory) as Arc<dyn Observer>;
         let inner = Passthrough::observed(config, Some(observer))?;
-        Ok(Self { inner, observatory, workers, may_cache })
+        Ok(Self { inner, observatory, workers, stores: Stores::default(), may_cache })
     }
 
     /// How many stretches of files the guest has locked, and how many of its requests wait for a lock.

@@ -177,6 +177,8 @@ bitflags! {
         const FLUSH = 1 << 0;
         /// The `flock` lock goes.
         const FLOCK_UNLOCK = 1 << 1;
+        /// Nothing stores into mappings of the file any more, but through what is still open. Samepage's own.
+        const IDLE = 1 << 31;
     }
 
     /// `flags` of [`super::SetupmappingIn`] (`FUSE_SETUPMAPPING_FLAG_*`).

@@ -78,6 +78,7 @@ pub(super) fn release(fields: &mut Fields<'_>) -> Outcome<(Handle, Release)> {
         lock_owner: request.lock_owner,
         flush: how.contains(ReleaseFlags::FLUSH),
         flock_unlock: how.contains(ReleaseFlags::FLOCK_UNLOCK),
+        idle: how.contains(ReleaseFlags::IDLE),
     };
     Ok((Handle(request.fh), release))
 }

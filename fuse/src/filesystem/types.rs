@@ -215,6 +215,9 @@ pub struct Release {
     pub flush: bool,
     /// The `flock` lock goes (`FUSE_RELEASE_FLOCK_UNLOCK`).
     pub flock_unlock: bool,
+    /// Nothing stores into mappings of the file any more, but through what is still open. Only a coherent guest says so
+    /// (docs/protocol.md, section 6).
+    pub idle: bool,
 }
 
 /// What a lock lets others do.

@@ -157,3 +157,21 @@ pub fn look_later(path: &Path, ready: &Path, go: &Path) -> io::Result<u64> {
     }
     Ok(look())
 }
+
+/// Stores into every file of a directory, makes `ready`, and keeps them mapped until `go` is there.
+///
+/// # Errors
+/// A file cannot be mapped.
+pub fn hold(directory: &Path, ready: &Path, go: &Path) -> io::Result<()> {
+    let map = |entry: io::Result<std::fs::DirEntry>| Words::map(&entry?.path());
+    let all: Vec<_> = std::fs::read_dir(directory)?.map(map).collect::<io::Result<_>>()?;
+    // Relaxed: only that they are stored into matters.
+    for words in &all {
+        words.get(0).store(1, Relaxed);
+    }
+    std::fs::write(ready, "")?;
+    while !go.exists() {
+        thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}

@@ -232,7 +232,8 @@ fn open_files_exclude_each_other(share: &Share) {
     share.flock(one, Write).unwrap();
     assert_errno(share.flock(two, Read), errno::EAGAIN);
     share.lock(two, &record(1, Write, 0, LAST)).expect("the two kinds know nothing of each other");
-    let release = Release { flags: 0, lock_owner: 0, flush: false, flock_unlock: true };
+    let release =
+        Release { flags: 0, lock_owner: 0, flush: false, flock_unlock: true, idle: false };
     share.fs.release(&ROOT, one.0, one.1, &release).unwrap();
     host_wants(rustix::fs::FlockOperation::NonBlockingLockExclusive).unwrap();
     assert_errno(share.flock(two, Write), errno::EAGAIN);

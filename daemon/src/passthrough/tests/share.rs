@@ -220,7 +220,8 @@ impl Share {
     }
 
     pub(super) fn release(&self, file: (NodeId, Handle)) -> io::Result<()> {
-        let release = Release { flags: 0, lock_owner: 0, flush: false, flock_unlock: false };
+        let release =
+            Release { flags: 0, lock_owner: 0, flush: false, flock_unlock: false, idle: false };
         self.fs.release(&ROOT, file.0, file.1, &release)
     }
 

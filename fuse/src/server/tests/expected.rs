@@ -105,7 +105,7 @@ fn expected_of_open_files(opcode: Opcode) -> (&'static str, Vec<u8>) {
         ),
         Opcode::Flush => ("flush N7 H9 11", vec![]),
         Opcode::Release => (
-            "release N7 H9 Release { flags: 2, lock_owner: 11, flush: true, flock_unlock: false }",
+            "release N7 H9 Release { flags: 2, lock_owner: 11, flush: true, flock_unlock: false, idle: false }",
             vec![],
         ),
         Opcode::Getlk => (
@@ -136,7 +136,7 @@ fn expected_of_open_files(opcode: Opcode) -> (&'static str, Vec<u8>) {
         Opcode::Readdir => ("readdir N7 H9 0 4096", listing(0, &[])),
         Opcode::Readdirplus => ("readdirplus N7 H9 0 4096", listing(0, &entry())),
         Opcode::Releasedir => (
-            "releasedir N7 H9 Release { flags: 2, lock_owner: 11, flush: true, flock_unlock: false }",
+            "releasedir N7 H9 Release { flags: 2, lock_owner: 11, flush: true, flock_unlock: false, idle: false }",
             vec![],
         ),
         Opcode::Fsyncdir => ("fsyncdir N7 H9 true", vec![]),

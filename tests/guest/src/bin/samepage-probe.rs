@@ -2,7 +2,8 @@
 //!
 //! `samepage-probe stat DIRECTORY ROUNDS`: every file below it, by path;
 //! `samepage-probe missing DIRECTORY ROUNDS`: a thousand names in it that do not exist;
-//! `samepage-probe read FILE ROUNDS`: its first 4 KiB, through one descriptor.
+//! `samepage-probe read FILE ROUNDS`: its first 4 KiB, through one descriptor;
+//! `samepage-probe read-each|write-each DIRECTORY ROUNDS`: the same of every file below it, through a descriptor each.
 //! The line `LOOKS NANOSECONDS` says how many looks there were, and how long one took in the quickest
 //! round.
 
@@ -32,14 +33,15 @@ fn main() -> ExitCode {
 
 fn run(words: &[String]) -> Result<()> {
     let [what, path, rounds] = words else {
-        bail!("usage: samepage-probe stat|missing|read PATH ROUNDS")
+        bail!("usage: samepage-probe stat|missing|read|read-each|write-each PATH ROUNDS")
     };
     let path = Path::new(path);
     let rounds: usize = rounds.parse().context("ROUNDS is a number")?;
     match what.as_str() {
         "stat" => {
             let files = files(path)?;
-            measure(rounds, &files, |file| fs::symlink_metadata(file).map(drop))
+            // Not the standard library's, which asks for the time of birth, too: that is never cached.
+            measure(rounds, &files, |file| Ok(rustix::fs::lstat(file).map(drop)?))
         }
         "missing" => {
             let names: Vec<_> =
@@ -55,8 +57,23 @@ fn run(words: &[String]) -> Result<()> {
             let mut piece = [0; PIECE];
             measure(rounds, &[path.to_path_buf()], |_| file.read_exact_at(&mut piece, 0))
         }
+        "read-each" => each(path, rounds, |file| file.read_exact_at(&mut [0; PIECE], 0)),
+        "write-each" => each(path, rounds, |file| file.write_all_at(&[7; PIECE], 0)),
         _ => bail!("there is no {what}"),
     }
+}
+
+/// Every file below a directory is open all the time.
+fn each(
+    directory: &Path,
+    rounds: usize,
+    mut look: impl FnMut(&File) -> io::Result<()>,
+) -> Result<()> {
+    let paths = files(directory)?;
+    let open = |path: &PathBuf| File::options().read(true).write(true).open(path);
+    let open: Vec<_> = paths.iter().map(open).collect::<io::Result<_>>()?;
+    let mut all = open.iter().cycle();
+    measure(rounds, &paths, |_| all.next().map_or(Ok(()), &mut look))
 }
 
 /// Every file below a directory.

@@ -2,7 +2,7 @@
 //!
 //! `samepage-mapper token FILE PLAYER TURNS | store FILE WORD VALUE | sync FILE WORD VALUE | load FILE WORD |
 //! touch FILE ROUNDS | produce FILE COUNT | consume FILE COUNT | check FILE SEED NEXT |
-//! later FILE READY GO`
+//! later FILE READY GO | hold DIRECTORY READY GO`
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -34,6 +34,9 @@ fn run(words: &[String]) -> Result<()> {
         }
         ["later", file, ready, go] => {
             println!("{}", mapper::look_later(file.as_ref(), ready.as_ref(), go.as_ref())?);
+        }
+        ["hold", directory, ready, go] => {
+            mapper::hold(directory.as_ref(), ready.as_ref(), go.as_ref())?;
         }
         ["produce", file, count] => queue::produce(Path::new(file), count.parse()?)?,
         ["consume", file, count] => queue::consume(Path::new(file), count.parse()?)?,

@@ -14,6 +14,7 @@ mod database;
 mod fsx;
 mod programs;
 mod sharing;
+mod stores;
 
 fn lab(mount: &str) -> Result<Builder> {
     Ok(Lab::builder().dax("16M", mount).program(cargo::mapper()?, "/bin/mapper"))
