@@ -179,8 +179,9 @@ impl VhostUserBackend for Device {
             | VhostUserProtocolFeatures::CONFIGURE_MEM_SLOTS
             | VhostUserProtocolFeatures::RESET_DEVICE;
         features.set(VhostUserProtocolFeatures::CONFIG, self.options.tag.is_some());
-        let has_regions = self.options.region.is_some() || self.options.window.is_some();
-        features.set(VhostUserProtocolFeatures::SHMEM, has_regions);
+        let has_window = self.options.window.is_some();
+        features.set(VhostUserProtocolFeatures::SHMEM, has_window || self.options.region.is_some());
+        features.set(VhostUserProtocolFeatures::SHARED_OBJECT, has_window); // For `messenger`.
         features
     }
 

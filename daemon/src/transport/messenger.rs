@@ -5,6 +5,11 @@
 //! waits for the VMM would be in progress for ever. So nobody waits for the answer itself but a thread that nobody else
 //! waits for, and [`Messenger::close`] sends the others home.
 //!
+//! QEMU 11.1 answers that it has mapped something before the guest's address space shows it (`memory_region_transaction_commit`
+//! comes after the answer). A guest that hears of the mapping in between loads zeroes there, and what it stores is lost. But
+//! QEMU does one thing after the other: when it answers the next message, which asks for nothing, it is done with this one
+//! (`docs/adr/0058-mapped-is-mapped.md`).
+//!
 //! QEMU 11.1 crashes when it reads such a message while the device is stopped (its `vhost_dev` names no device then). So
 //! nothing is sent between the first ring's stop and the next driver's start. What has been sent when the guest resets
 //! its device in the middle of a request, without waiting for the answer, cannot be called back: such a guest takes its
@@ -21,8 +26,9 @@ use fuse::errno;
 use parking_lot::Mutex;
 use rustix::fs::OFlags;
 use tracing::warn;
-use vhost::vhost_user::message::{VhostUserMMap, VhostUserMMapFlags};
+use vhost::vhost_user::message::{VhostUserMMap, VhostUserMMapFlags, VhostUserSharedMsg};
 use vhost::vhost_user::{Backend, VhostUserFrontendReqHandler};
+use vm_memory::ByteValued;
 
 use crate::dax::Front;
 
@@ -128,12 +134,23 @@ fn deliver(backend: &Backend, jobs: &Receiver<Job>) {
             continue;
         }
         let result = match &file {
-            Some(file) => backend.shmem_map(&message, file),
+            Some(file) => backend.shmem_map(&message, file).inspect(|_| catch_up(backend)),
             None => backend.shmem_unmap(&message),
         };
         // Whoever asked may have gone home.
         let _ = answer.send(result.map(drop));
     }
+}
+
+/// The number of an object that nobody shares: any will do.
+const NO_OBJECT: [u8; 16] = *b"samepage:nothing";
+
+/// Waits until the VMM is done with what it has answered: it answers this afterwards. (That there is no such object, which
+/// changes nothing and which QEMU says nothing of.) A VMM that knows no shared objects is taken at its word.
+fn catch_up(backend: &Backend) {
+    let mut message = VhostUserSharedMsg::default();
+    message.as_mut_slice().copy_from_slice(&NO_OBJECT);
+    let _ = backend.shared_object_remove(&message);
 }
 
 /// A shared memory region of the device as the DAX window's front.

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::thread;
 
 use fuse::{Mapper, Mapping, errno};
-use vhost::vhost_user::message::{VhostUserMMap, VhostUserMMapFlags};
+use vhost::vhost_user::message::{VhostUserMMap, VhostUserMMapFlags, VhostUserSharedMsg};
 use vhost::vhost_user::{FrontendReqHandler, HandlerResult, VhostUserFrontendReqHandler};
 use vhost_user_backend::VringT;
 use vm_memory::{FileOffset, GuestAddress, GuestAddressSpace, GuestRegionMmap, MmapRegion};
@@ -21,11 +21,15 @@ use crate::transport::{RequestQueues, SharedRegion};
 const PAGE: u64 = 4096;
 const SIZE: u64 = 2 << 20;
 
-/// Notes down what a VMM is asked: region, place in the file, in the region, length, flags (none: unmap).
+/// Notes down what a VMM is asked: region, place in the file, in the region, length, flags (none: unmap). All zeroes:
+/// whether there is an object that is not there.
 #[derive(Default)]
 struct Notes(Mutex<Vec<Note>>);
 
 type Note = (u8, u64, u64, u64, Option<u64>);
+
+/// What asks for nothing.
+const NOTHING: Note = (0, 0, 0, 0, None);
 
 impl VhostUserFrontendReqHandler for Notes {
     fn shmem_map(&self, map: &VhostUserMMap, _file: &dyn AsRawFd) -> HandlerResult<u64> {
@@ -36,6 +40,11 @@ impl VhostUserFrontendReqHandler for Notes {
     fn shmem_unmap(&self, map: &VhostUserMMap) -> HandlerResult<u64> {
         self.0.lock().push((map.shmid, map.fd_offset, map.shm_offset, map.len, None));
         Ok(0)
+    }
+
+    fn shared_object_remove(&self, _: &VhostUserSharedMsg) -> HandlerResult<u64> {
+        self.0.lock().push(NOTHING);
+        Ok(1)
     }
 }
 
@@ -75,6 +84,7 @@ impl Rig {
         let backend = Backend::from_stream(ours);
         backend.set_reply_ack_flag(true);
         backend.set_shmem_flag(true);
+        backend.set_shared_object_flag(true);
         device.set_backend_req_fd(backend);
         device.acked_features(0);
         let file = tempfile::tempfile().unwrap();
@@ -103,13 +113,16 @@ fn the_vmm_is_asked_to_map_and_unmap() {
     let mut rig = Rig::new();
     let mapping = rig.map();
     rig.vmm.handle_request().unwrap();
+    assert!(!mapping.is_finished(), "it has answered, and may not have done it");
+    rig.vmm.handle_request().unwrap();
     assert_eq!(mapping.join().unwrap(), Ok(()));
     let window = rig.window.clone();
     let unmapping = thread::spawn(move || window.unmap(0, SIZE).unwrap());
     rig.vmm.handle_request().unwrap();
     unmapping.join().unwrap();
     let flags = Some(VhostUserMMapFlags::WRITABLE.bits());
-    let expected = [(0, PAGE, 3 * PAGE, 2 * PAGE, flags), (0, 0, 3 * PAGE, 2 * PAGE, None)];
+    let mapped = (0, PAGE, 3 * PAGE, 2 * PAGE, flags);
+    let expected = [mapped, NOTHING, (0, 0, 3 * PAGE, 2 * PAGE, None)];
     assert_eq!(*rig.notes.0.lock(), expected);
 }
 
@@ -134,6 +147,7 @@ fn a_driver_that_begins_anew_maps_anew() {
     assert!(rig.map().join().unwrap().is_err());
     rig.device.acked_features(0);
     let mapping = rig.map();
+    rig.vmm.handle_request().unwrap();
     rig.vmm.handle_request().unwrap();
     assert_eq!(mapping.join().unwrap(), Ok(()));
 }
