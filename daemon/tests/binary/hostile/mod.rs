@@ -8,6 +8,7 @@
 //! races     on the host: directories that become symlinks, leave the shared directory, or are mounted on, while they are
 //!           walked
 //! honest    looks, changes, and compares what its stamps vouch for with what the host says
+//! window    a guest with a DAX window, and its VMM
 //! ```
 //!
 //! Nobody may crash, hang, leak, answer with anything from outside the shared directory, or vouch for what is not so.
@@ -19,6 +20,7 @@ mod guest;
 pub(crate) mod honest;
 mod messages;
 mod races;
+mod window;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -108,12 +110,17 @@ impl House {
     }
 
     pub(crate) fn daemon(&self) -> Daemon {
+        self.daemon_with(&[])
+    }
+
+    /// With more options.
+    fn daemon_with(&self, options: &[&str]) -> Daemon {
         let own = tempfile::tempdir().unwrap();
         let mut command = samepaged_without_seals();
         command.arg("--socket-path").arg(own.path().join("socket"));
         command.arg("--shared-dir").arg(self.path("share"));
         command.arg("--version-table").arg(&self.table).args(["--slots", "65536"]);
-        command.args(["--xattr", "--log-level", "error"]);
+        command.args(["--xattr", "--log-level", "error"]).args(options);
         Daemon::spawn_silent(command, own)
     }
 

@@ -1,5 +1,5 @@
 //! A VMM's vhost-user side: real memory, real rings, no guest.
-
+mod regions;
 use std::fs::File;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixStream;

@@ -1,0 +1,44 @@
+//! The VMM's part in a DAX window.
+
+use std::fs::File;
+use std::os::fd::AsRawFd;
+
+use vhost::vhost_user::{FrontendReqHandler, VhostUserFrontend, VhostUserFrontendReqHandler};
+use vhost::{VhostBackend, VhostUserMemoryRegionInfo};
+use vm_memory::GuestMemoryBackend;
+
+use super::FrontEnd;
+
+/// Behind the guest's own memory.
+const ALIAS: u64 = 1 << 40;
+
+impl FrontEnd {
+    /// From now on the daemon may ask for mappings, over this channel.
+    pub(crate) fn answer_over<S: VhostUserFrontendReqHandler>(
+        &mut self,
+        channel: &FrontendReqHandler<S>,
+    ) {
+        self.vhost.set_backend_request_fd(&channel.get_tx_raw_fd()).unwrap();
+        // A driver begins.
+        self.vhost.set_features(self.features).unwrap();
+    }
+
+    /// Shows `len` bytes of `file` to the guest as memory, as a VMM does that has mapped them into a window.
+    pub(crate) fn add_memory(&mut self, file: &File, len: u64) {
+        let region = self.memory.iter().next().unwrap();
+        let own = VhostUserMemoryRegionInfo::from_guest_region(region).unwrap();
+        let alias = VhostUserMemoryRegionInfo {
+            guest_phys_addr: ALIAS,
+            memory_size: len,
+            userspace_addr: ALIAS,
+            mmap_offset: 0,
+            mmap_handle: file.as_raw_fd(),
+        };
+        self.vhost.set_mem_table(&[own, alias]).unwrap();
+    }
+
+    /// Where that is in the guest's memory.
+    pub(crate) fn alias() -> u64 {
+        ALIAS
+    }
+}
