@@ -51,6 +51,13 @@ enum What {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// What files cost in a coherent guest that another has mapped for writing (DAX)
+    #[command(disable_help_flag = true)]
+    Mapped {
+        /// See `cargo xtask bench mapped --help`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Two virtio-fs daemons side by side, without a VM
     #[command(disable_help_flag = true)]
     Daemon {
@@ -71,6 +78,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         What::Watch { latency_only, files } => watch(*latency_only, *files),
         What::Guest { arguments } => benches("samepage-bench-guest", arguments),
         What::Fio { arguments } => benches("samepage-bench-fio", arguments),
+        What::Mapped { arguments } => benches("samepage-bench-mapped", arguments),
         What::Daemon { arguments } => benches("samepage-bench", arguments),
     }
 }

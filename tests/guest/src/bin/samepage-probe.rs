@@ -3,7 +3,8 @@
 //! `samepage-probe stat DIRECTORY ROUNDS`: every file below it, by path;
 //! `samepage-probe missing DIRECTORY ROUNDS`: a thousand names in it that do not exist;
 //! `samepage-probe read FILE ROUNDS`: its first 4 KiB, through one descriptor;
-//! `samepage-probe read-each|write-each DIRECTORY ROUNDS`: the same of every file below it, through a descriptor each.
+//! `samepage-probe read-each|write-each|cut-each DIRECTORY ROUNDS`: the same of every file below it, through a descriptor
+//! each; to cut is to make it empty, and 4 KiB long again.
 //! The line `LOOKS NANOSECONDS` says how many looks there were, and how long one took in the quickest
 //! round.
 
@@ -33,7 +34,7 @@ fn main() -> ExitCode {
 
 fn run(words: &[String]) -> Result<()> {
     let [what, path, rounds] = words else {
-        bail!("usage: samepage-probe stat|missing|read|read-each|write-each PATH ROUNDS")
+        bail!("usage: samepage-probe stat|missing|read|read-each|write-each|cut-each PATH ROUNDS")
     };
     let path = Path::new(path);
     let rounds: usize = rounds.parse().context("ROUNDS is a number")?;
@@ -59,6 +60,7 @@ fn run(words: &[String]) -> Result<()> {
         }
         "read-each" => each(path, rounds, |file| file.read_exact_at(&mut [0; PIECE], 0)),
         "write-each" => each(path, rounds, |file| file.write_all_at(&[7; PIECE], 0)),
+        "cut-each" => each(path, rounds, |file| file.set_len(0).and(file.set_len(PIECE as u64))),
         _ => bail!("there is no {what}"),
     }
 }
