@@ -31,6 +31,7 @@ mod observe;
 mod pass;
 mod reap;
 mod slots;
+mod waits;
 mod words;
 
 #[cfg(loom)]
@@ -67,8 +68,8 @@ pub use clock::SystemClock;
 pub use cuts::FileNumber;
 #[cfg(not(loom))]
 pub use engine::{
-    AnnounceError, AttachError, Attendant, Engine, FileLock, GuestAccess, Hold, Keeper, NameGuard,
-    NoWorker, Options, Tenant, Tick, Unyielding, Worker,
+    AnnounceError, AttachError, Attendant, Deadlock, Engine, FileLock, GuestAccess, Hold, Keeper,
+    NameGuard, NoWorker, Options, Tenant, Tick, Unyielding, WaitNote, Worker,
 };
 pub use hash::{Identity, InodeKey, InodeSlots};
 #[cfg(not(loom))]
@@ -87,4 +88,5 @@ pub use sys::sigbus;
 pub use sys::working_directory_is_proc_self_fd;
 #[cfg(not(loom))]
 pub use table::{DEFAULT_WORDS, FileError, TableError, View, may_hold_a_table};
+pub use waits::{Stretch, Waiting};
 pub use words::Words;

@@ -31,6 +31,12 @@ pub const NAME_STRIPES: usize = 1024;
 /// Files share locks under which they are mapped and cut short.
 pub const CUT_STRIPES: usize = 1024;
 
+/// Owners of locks of one daemon's guest whose waits the other daemons see.
+pub const MAX_WAITS: usize = 12;
+
+/// Locked stretches of an owner who waits that the other daemons see.
+pub const MAX_HELD: usize = 8;
+
 /// Leaked marks that are remembered one by one; further ones are only counted.
 pub const MAX_LEAKS: usize = 1024;
 

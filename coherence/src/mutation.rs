@@ -102,6 +102,10 @@ mod models {
         AnswerRelaxed,
         /// In a model: a file is mapped without its stripe's lock.
         MapUnlocked,
+        /// No fence between noting who waits and looking at the others.
+        NoteFence,
+        /// A note that is being written is not marked as such.
+        NoteUnmarked,
     }
 
     std::thread_local! {

@@ -329,6 +329,7 @@ impl Joining {
             holds: Mutex::new(Holds::new(MAX_HOLDS, MAX_LINGERING)),
             lingering: Mutex::default(),
             sweeper: Mutex::new(Sweeper::new(self.options.sweep_interval)),
+            waits: Mutex::default(),
             promises: OnceLock::new(),
         }))
     }

@@ -6,6 +6,7 @@ mod error;
 mod keeper;
 mod peers;
 mod sweeper;
+mod waits;
 mod worker;
 
 use std::fs::File;
@@ -22,6 +23,8 @@ pub use self::error::AttachError;
 pub use self::keeper::Keeper;
 pub use self::peers::Tick;
 use self::sweeper::Sweeper;
+use self::waits::Places;
+pub use self::waits::{Deadlock, WaitNote};
 pub use self::worker::{AnnounceError, NameGuard, NoWorker, Worker};
 use crate::clock::Clock;
 use crate::hash::{Identity, InodeKey, InodeSlots, Placement};
@@ -61,6 +64,8 @@ pub struct Engine {
     holds: Mutex<Holds>,
     lingering: Mutex<Vec<Lingering>>,
     sweeper: Mutex<Sweeper>,
+    /// Of the notes in the row, those in use. Who has this may write them.
+    waits: Mutex<Places>,
     /// Once events are handled: what this daemon answers for.
     promises: OnceLock<Promises>,
 }

@@ -4,9 +4,10 @@ use shm_layout::WORD_LEN;
 
 use crate::cuts::{SET_WORDS, STRIPE_WORDS};
 use crate::limits::{
-    CUT_STRIPES, MAX_CHANGE_SLOTS, MAX_DAEMONS, MAX_HOLDS, MAX_LEAKS, MAX_LINGERING, MAX_WORKERS,
-    NAME_STRIPES,
+    CUT_STRIPES, MAX_CHANGE_SLOTS, MAX_DAEMONS, MAX_HOLDS, MAX_LEAKS, MAX_LINGERING, MAX_WAITS,
+    MAX_WORKERS, NAME_STRIPES,
 };
+use crate::waits::NOTE_WORDS;
 
 /// Words of a page; the parts begin at page boundaries.
 const PAGE: usize = 512;
@@ -54,13 +55,14 @@ pub(crate) const WORKER_ENTRIES: usize = LINE;
 pub(crate) const WORKER_PASS: usize = LINE;
 pub(crate) const WORKER_CHANGES: usize = LINE + 1;
 
-/// Within a row: what the daemon is, its workers, its holds, which files it maps.
+/// Within a row: what the daemon is, its workers, its holds, which files it maps, who of its guest waits for locks.
 pub(crate) const ROW_WORKERS: usize = PAGE;
 pub(crate) const ROW_HOLDS: usize = ROW_WORKERS + MAX_WORKERS * WORKER_WORDS;
 pub(super) const ROW_CUTS: usize = ROW_HOLDS + MAX_HOLDS + MAX_LINGERING;
-pub(crate) const ROW_WORDS: usize = ROW_ANSWERS + CUT_STRIPES;
+pub(super) const ROW_WAITS: usize = ROW_ANSWERS + CUT_STRIPES;
+pub(crate) const ROW_WORDS: usize = ROW_WAITS + PAGE;
 
-/// Within the last part: a bell, the stripes of mapped files, and an answer for each stripe.
+/// Within the part for mapped files: a bell, the stripes of mapped files, and an answer for each stripe.
 pub(super) const ROW_MAPS: usize = ROW_CUTS + LINE;
 pub(super) const ROW_ANSWERS: usize = ROW_CUTS + PAGE;
 
@@ -70,7 +72,8 @@ pub(crate) const WORDS: usize = ROWS + MAX_DAEMONS * ROW_WORDS;
 const _: () = {
     assert!(MAX_CHANGE_SLOTS == LINE, "a change's entries are one cache line");
     assert!(LINE + SET_WORDS <= PAGE);
-    let parts = [LEAKS, DIRECTORY, NAMES, CUTS, ROWS, ROW_CUTS, ROW_WORDS];
+    assert!(MAX_WAITS * NOTE_WORDS <= PAGE);
+    let parts = [LEAKS, DIRECTORY, NAMES, CUTS, ROWS, ROW_CUTS, ROW_WAITS, ROW_WORDS];
     let mut i = 0;
     while i < parts.len() {
         assert!(parts[i].is_multiple_of(PAGE));

@@ -31,7 +31,7 @@ use crate::table::{FileError, NewFile, open_checked, place_new, word_at};
 pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"SPG-HOST");
 
 /// Raised with any change of layout, of slot placement, or of what the words mean.
-pub(crate) const VERSION: u64 = 2;
+pub(crate) const VERSION: u64 = 3;
 
 /// The host-only file, mapped.
 #[derive(Debug)]

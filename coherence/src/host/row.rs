@@ -4,13 +4,14 @@ use shm_layout::SharedU64;
 use shm_layout::word::Ordering::{Relaxed, Release};
 
 use super::layout::{
-    ROW_ANSWERS, ROW_CUTS, ROW_HOLDS, ROW_MAPS, ROW_WORKERS, WORKER_CHANGES, WORKER_ENTRIES,
-    WORKER_PASS, WORKER_WORDS,
+    ROW_ANSWERS, ROW_CUTS, ROW_HOLDS, ROW_MAPS, ROW_WAITS, ROW_WORKERS, WORKER_CHANGES,
+    WORKER_ENTRIES, WORKER_PASS, WORKER_WORDS,
 };
 use crate::cuts::{Holder, SET_WORDS};
 use crate::ledger::{Incarnation, Line};
 use crate::limits::{MAX_HOLDS, MAX_WORKERS};
 use crate::pass::Record;
+use crate::waits::Notes;
 
 /// What a daemon tells about itself, as word numbers in its row.
 #[derive(Clone, Copy, Debug)]
@@ -105,8 +106,13 @@ impl<'a> Row<'a> {
         Holder {
             bell: &self.words[ROW_CUTS],
             maps: &self.words[ROW_MAPS..ROW_MAPS + SET_WORDS],
-            answers: &self.words[ROW_ANSWERS..],
+            answers: &self.words[ROW_ANSWERS..ROW_WAITS],
         }
+    }
+
+    /// Who of its guest waits for locks.
+    pub(crate) fn notes(self) -> Notes<'a> {
+        Notes(&self.words[ROW_WAITS..])
     }
 
     /// Clears every worker's ledger and all that lingers.

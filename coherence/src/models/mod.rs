@@ -9,6 +9,7 @@ mod cuts;
 mod deaths;
 mod kit;
 mod locks;
+mod waits;
 
 use std::sync::Mutex;
 
@@ -53,7 +54,7 @@ impl Model {
 /// Every model.
 #[must_use]
 pub fn all() -> Vec<Model> {
-    [changes::models(), deaths::models(), locks::models(), cuts::models()]
+    [changes::models(), deaths::models(), locks::models(), cuts::models(), waits::models()]
         .into_iter()
         .flatten()
         .collect()

@@ -9,6 +9,7 @@
 //! cuts        files that are cut while guests have them mapped
 //! xattr       extended attributes, some of which are permissions
 //! locks       passed on
+//! waits       owners of locks who wait, as other daemons see them
 //! mapping     SETUPMAPPING, which keeps slots busy
 //! stores      for how long
 //! names       operations that change names: lock, look up, announce, change
@@ -38,6 +39,7 @@ mod stores;
 pub mod table;
 #[cfg(test)]
 mod tests;
+mod waits;
 mod workers;
 mod xattr;
 
@@ -54,6 +56,7 @@ use crate::passthrough::{CachePolicy, Config, Observer, Passthrough, StartError,
 pub use cuts::{Cuts, WindowTenant};
 use observatory::Observatory;
 use stores::Stores;
+use waits::Waits;
 use workers::Workers;
 
 /// A shared directory whose changes the guests of a version table see at once.
@@ -83,7 +86,7 @@ impl Coherent {
     /// # Errors
     /// Those of [`Passthrough::new`]; [`NoWorker`] where the engine's workers are in use already.
     pub fn new(
-        config: Config,
+        mut config: Config,
         engine: &Arc<Engine>,
         watcher: Arc<Watcher>,
         threads: usize,
@@ -92,6 +95,7 @@ impl Coherent {
         let workers = Workers::new(engine, threads)?;
         let may_cache = config.cache != CachePolicy::Never;
         let observer = Arc::clone(&observatory) as Arc<dyn Observer>;
+        config.elsewhere = Some(Arc::new(Waits(Arc::clone(engine))));
         let inner = Passthrough::observed(config, Some(observer))?;
         Ok(Self { inner, observatory, workers, stores: Stores::default(), may_cache })
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::ids::IdRule;
+use super::locks::Elsewhere;
 use super::mapped::{Mapped, Neighbours};
 use super::xattrmap::XattrMap;
 
@@ -110,6 +111,8 @@ pub struct Config {
     pub mapped: Option<Arc<dyn Mapped>>,
     /// Others who map files of the directory; none: nobody is known.
     pub neighbours: Option<Arc<dyn Neighbours>>,
+    /// Others whose guests lock files of the directory; none: circles of waiters are only found within this guest.
+    pub elsewhere: Option<Arc<dyn Elsewhere>>,
 }
 
 impl Default for Config {
@@ -140,6 +143,7 @@ impl Default for Config {
             max_descriptors: None,
             mapped: None,
             neighbours: None,
+            elsewhere: None,
         }
     }
 }

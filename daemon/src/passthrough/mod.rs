@@ -69,6 +69,7 @@ pub use error::StartError;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use ids::try_out_ids;
 pub use ids::{IdRule, Shift};
+pub use locks::{Elsewhere, Noted, Stretch, Waiting};
 pub use mapped::{Cutting, Mapped, Neighbours};
 pub(crate) use mounts::reopen;
 pub use observer::{Expected, HostInode, NAMES_AT_ONCE, NameRule, NameStamps, Observer, Pin, Tag};
@@ -132,7 +133,7 @@ impl Passthrough {
             inodes: Inodes::new(Arc::new(root)),
             handles: Handles::new(),
             session: Session::default(),
-            locks: Locks::new().map_err(StartError::Locks)?,
+            locks: Locks::new(config.elsewhere.clone()).map_err(StartError::Locks)?,
             ids,
             foreign_capability: config.xattrmap.foreign_capability(),
             observer,

@@ -177,6 +177,29 @@ fn those_who_wait_hold_nobody_up() -> Result<()> {
 }
 
 #[test]
+fn a_circle_over_two_guests_is_found() -> Result<()> {
+    let lab = Lab::builder().guests(2).coherent().program(cargo::locker()?, LOCKER).boot()?;
+    for name in ["f", "g"] {
+        std::fs::write(lab.host(name), "")?;
+    }
+    // A gate sees to it who closes the circle.
+    let gate = Locker::start(&lab[0], "posix /mnt/g write:0:1 hold")?;
+    gate.says("write:0:1 ok")?;
+    let last = "posix /mnt/f write:1:1 hold-until:/mnt/g wait-write:0:1 hold";
+    let last = Locker::start(&lab[1], last)?;
+    last.says("write:1:1 ok")?;
+    let first = Locker::start(&lab[0], "posix /mnt/f write:0:1 wait-write:1:1 hold")?;
+    first.says("write:0:1 ok")?;
+    until(|| Ok(waits(&lab[0])? >= 1 && waits(&lab[1])? >= 1))?;
+    gate.0.signal(SIGTERM)?;
+    last.says("hold-until:/mnt/g ok")?;
+    last.says("wait-write:0:1 EDEADLK")?;
+    last.0.signal(SIGTERM)?;
+    first.says("wait-write:1:1 ok")?;
+    lab.power_off()
+}
+
+#[test]
 fn a_guest_that_is_killed_leaves_no_locks() -> Result<()> {
     let mut lab = lab(2)?;
     for how in ["posix", "flock"] {

@@ -3,6 +3,7 @@
 mod changes;
 mod doubt;
 mod kit;
+mod locks;
 mod mappings;
 mod replies;
 mod session;

@@ -5,6 +5,7 @@
 //! ranges    which bytes an owner has locked: a copy of what the kernel knows
 //! table     owners and waiters; who waits for whom
 //! wait      threads that wait, and how they are called back
+//! elsewhere other guests' owners who wait
 //! host      the system calls
 //! ```
 //!
@@ -22,10 +23,12 @@
 //! A lock that must be waited for is waited for by a thread of its own, in the kernel's queue, fairly with everybody
 //! else; the request is parked meanwhile ([`fuse::park`]). How many can be is the transport's to say: part of a ring.
 //!
-//! *Deadlocks* between owners of this guest are found before they arise, by the copy of what they have locked: `EDEADLK`.
-//! Whom an owner of another guest waits for is not known here, and the kernel does not look for circles of
-//! open-file-description locks. Such a circle lasts until one who waits is interrupted, or its guest ends.
+//! *Deadlocks* are found before they arise: `EDEADLK`. Between owners of this guest by the copy of what they have locked,
+//! between those of several guests by what their daemons tell each other ([`Elsewhere`]). Whom a process of the host waits
+//! for nobody tells, and the kernel does not look for circles of open-file-description locks: such a circle lasts until one
+//! who waits is interrupted, or its guest ends.
 
+mod elsewhere;
 mod host;
 mod ranges;
 mod requests;
@@ -41,6 +44,7 @@ use fuse::park::Patience;
 use fuse::{Handle, NodeId, errno};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
+pub use elsewhere::{Elsewhere, Noted, Stretch, Waiting};
 #[cfg(test)]
 pub(super) use table::MAX_RANGES;
 
@@ -53,6 +57,7 @@ use table::{Access, Carrier, Table, Wanted};
 #[derive(Debug)]
 pub(super) struct Locks {
     table: Mutex<Table>,
+    elsewhere: Option<Arc<dyn Elsewhere>>,
     /// Somebody has stopped waiting.
     ended: Condvar,
 }
@@ -62,9 +67,9 @@ impl Locks {
     ///
     /// # Errors
     /// Where threads that wait could not be called back.
-    pub(super) fn new() -> io::Result<Arc<Self>> {
+    pub(super) fn new(elsewhere: Option<Arc<dyn Elsewhere>>) -> io::Result<Arc<Self>> {
         sys::prepare_wake()?;
-        Ok(Arc::new(Self { table: Mutex::default(), ended: Condvar::new() }))
+        Ok(Arc::new(Self { table: Mutex::default(), elsewhere, ended: Condvar::new() }))
     }
 
     #[cfg(test)]
@@ -89,12 +94,12 @@ impl Locks {
         let result = table.set(node, handle, lock);
         let must_wait = matches!(&result, Err(error) if is_held(error));
         let result = match patience.filter(|_| must_wait) {
-            Some(_) if table.is_deadlock(node, lock) => Err(errno::error(errno::EDEADLK)),
-            Some(patience) => {
+            Some(patience) => self.tell(&table, node, lock).and_then(|noted| {
                 let wanted = Wanted::Record { node, handle, lock: *lock };
                 let locks = Arc::clone(self);
-                self.park(&mut table, patience, wanted, move |token| locks.wait_for_record(token))
-            }
+                let wait = move |token| locks.wait_for_record(token);
+                self.park(&mut table, patience, (wanted, noted), wait)
+            }),
             None => result,
         };
         let gone = table.tidy(node, lock.owner);
@@ -102,6 +107,23 @@ impl Locks {
         // Under no lock: closing can block.
         drop(gone);
         result
+    }
+
+    /// An owner is about to wait: others are told.
+    ///
+    /// # Errors
+    /// `EDEADLK`: it would wait for somebody who waits for it.
+    fn tell(
+        &self,
+        table: &Table,
+        node: NodeId,
+        lock: &RecordLock,
+    ) -> io::Result<Option<Box<dyn Noted>>> {
+        if table.is_deadlock(node, lock) {
+            return Err(errno::error(errno::EDEADLK));
+        }
+        let Some(others) = &self.elsewhere else { return Ok(None) };
+        table.waiting(node, lock).map(|waiting| others.begin(&waiting)).transpose()
     }
 
     /// Sees to it that the owner has a descriptor for locks of this kind. It is opened under no lock, since opening can
@@ -126,7 +148,7 @@ impl Locks {
             drop(table);
             match open(best) {
                 Ok(descriptor) => {
-                    let carrier = Carrier { descriptor, access: best };
+                    let carrier = Carrier::new(descriptor, best)?;
                     let left_over = self.table.lock().enter(node, lock.owner, carrier)?;
                     drop(left_over);
                 }

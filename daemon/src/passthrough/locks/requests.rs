@@ -67,7 +67,7 @@ impl Locks for Passthrough {
                 let wanted = Wanted::Whole { node, handle };
                 let locks = Arc::clone(&self.locks);
                 let wait = move |token| locks.wait_for_whole(token, &file, kind);
-                self.locks.park(&mut self.locks.table.lock(), patience, wanted, wait)
+                self.locks.park(&mut self.locks.table.lock(), patience, (wanted, None), wait)
             }
             (result, _) => result,
         }

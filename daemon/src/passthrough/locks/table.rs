@@ -9,8 +9,10 @@ use fuse::{Handle, NodeId, errno};
 use smallvec::SmallVec;
 
 use super::host::{self, Wait};
-use super::ranges::Ranges;
+use super::ranges::{Range, Ranges};
+use super::{Noted, Stretch, Waiting};
 use crate::passthrough::descriptors::Descriptor;
+use crate::passthrough::stat::stat;
 use crate::sys;
 
 /// Most stretches that a guest may have locked: each costs memory of the host's kernel, and
@@ -40,6 +42,17 @@ impl Access {
 pub(super) struct Carrier {
     pub(super) descriptor: Descriptor,
     pub(super) access: Access,
+    /// The host's numbers for the file's device and inode.
+    file: (u64, u64),
+}
+
+impl Carrier {
+    /// # Errors
+    /// Where the host does not tell which file it is.
+    pub(super) fn new(descriptor: Descriptor, access: Access) -> io::Result<Self> {
+        let stat = stat(&descriptor)?;
+        Ok(Self { descriptor, access, file: (stat.device(), stat.ino()) })
+    }
 }
 
 /// One owner's locks on one file.
@@ -79,6 +92,8 @@ pub(super) struct Waiter {
     pub(super) cancelled: Option<i32>,
     /// None until the thread runs.
     pub(super) thread: Option<sys::Thread>,
+    /// Other guests' daemons know of it.
+    noted: Option<Box<dyn Noted>>,
 }
 
 /// All of it.
@@ -180,6 +195,7 @@ impl Table {
             owner.handles.push(handle);
         }
         self.ranges = self.ranges + after - before;
+        self.renew_notes(lock.owner);
         Ok(())
     }
 
@@ -205,6 +221,7 @@ impl Table {
         known.ranges.clear();
         known.handles.clear();
         self.ranges -= held;
+        self.renew_notes(owner);
         self.tidy(node, owner)
     }
 
@@ -222,7 +239,7 @@ impl Table {
     }
 
     /// Whether `lock` would wait for somebody who waits, by however many others, for its owner: as far as this guest's
-    /// owners go. What other guests and the host's processes wait for nobody tells us.
+    /// owners go.
     pub(super) fn is_deadlock(&self, node: NodeId, lock: &RecordLock) -> bool {
         let mut open = self.in_the_way(node, lock);
         let mut seen = HashSet::new();
@@ -253,15 +270,43 @@ impl Table {
             .collect()
     }
 
+    /// The owner as one who waits for `lock`.
+    pub(super) fn waiting(&self, node: NodeId, lock: &RecordLock) -> Option<Waiting> {
+        let write = lock.kind == LockKind::Write;
+        let file = self.owner(node, lock.owner)?.carrier.file;
+        let wanted = stretch(file, Range { start: lock.start, end: lock.end, write });
+        let mine = self.files.values().filter_map(|owners| owners.get(&lock.owner));
+        let held = mine.flat_map(|mine| mine.ranges.iter().map(|r| stretch(mine.carrier.file, *r)));
+        Some(Waiting { owner: lock.owner, wanted, held: held.collect() })
+    }
+
+    /// What an owner has locked has changed, one of whose threads may wait.
+    fn renew_notes(&self, owner: u64) {
+        for waiter in self.waiters.values() {
+            if let (Wanted::Record { node, lock, .. }, Some(noted)) =
+                (&waiter.wanted, &waiter.noted)
+                && lock.owner == owner
+                && let Some(waiting) = self.waiting(*node, lock)
+            {
+                noted.renew(&waiting);
+            }
+        }
+    }
+
     /// Counts somebody who waits; answers the number to end it by.
-    pub(super) fn begin_wait(&mut self, unique: u64, wanted: Wanted) -> u64 {
+    pub(super) fn begin_wait(
+        &mut self,
+        unique: u64,
+        wanted: Wanted,
+        noted: Option<Box<dyn Noted>>,
+    ) -> u64 {
         if let Wanted::Record { node, lock, .. } = &wanted
             && let Some(owner) = self.owner_mut(*node, lock.owner)
         {
             owner.waiters += 1;
         }
         self.tokens += 1;
-        let waiter = Waiter { unique, wanted, cancelled: None, thread: None };
+        let waiter = Waiter { unique, wanted, cancelled: None, thread: None, noted };
         self.waiters.insert(self.tokens, waiter);
         self.tokens
     }
@@ -297,4 +342,8 @@ impl Table {
     pub(super) fn is_empty(&self) -> bool {
         self.files.is_empty() && self.waiters.is_empty() && self.ranges == 0
     }
+}
+
+fn stretch((device, inode): (u64, u64), Range { start, end, write }: Range) -> Stretch {
+    Stretch { device, inode, start, end, write }
 }

@@ -16,7 +16,7 @@ use parking_lot::MutexGuard;
 
 use super::host::{self, Wait};
 use super::table::{Carrier, Table, Waiter, Wanted};
-use super::{Locks, is_held};
+use super::{Locks, Noted, is_held};
 use crate::sys::Thread;
 
 /// The threads call one function of the C library each.
@@ -25,19 +25,19 @@ const STACK: usize = 64 << 10;
 const AGAIN: Duration = Duration::from_millis(2);
 
 impl Locks {
-    /// Puts the request aside, and starts a thread that waits for it with `wait`.
+    /// Puts the request aside, and starts a thread that waits for it with `wait`. `noted` lives as long as the wait.
     pub(super) fn park(
         self: &Arc<Self>,
         table: &mut MutexGuard<'_, Table>,
         patience: &Patience<'_>,
-        wanted: Wanted,
+        (wanted, noted): (Wanted, Option<Box<dyn Noted>>),
         wait: impl FnOnce(u64) -> io::Result<()> + Send + 'static,
     ) -> io::Result<()> {
         if table.was_interrupted(patience.unique()) {
             return Err(errno::error(errno::EINTR));
         }
         let later = patience.park()?;
-        let token = table.begin_wait(patience.unique(), wanted);
+        let token = table.begin_wait(patience.unique(), wanted, noted);
         let locks = Arc::clone(self);
         let run = move || {
             if let Some(waiter) = locks.table.lock().waiters.get_mut(&token) {
