@@ -59,8 +59,9 @@ impl House {
 
     /// A daemon whose guest has not sent INIT.
     pub(super) fn boot(&self, config: Config) -> Guest {
+        // So many that hardly ever two names or inodes of a test share a slot: the key is another one each time.
         let options =
-            Options { words: Some(1 << 16), ..Options::new(self.tables.path().join("table")) };
+            Options { words: Some(1 << 20), ..Options::new(self.tables.path().join("table")) };
         let engine = Engine::attach(options).unwrap();
         // All daemons of a test are one process, whose own changes are told by nobody.
         let watcher = Arc::new(Watcher::start(&engine, Mode::Off, &[]).unwrap());
