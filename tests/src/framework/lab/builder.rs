@@ -55,7 +55,6 @@ pub struct Builder {
     pub(super) auto_table: bool,
     pub(super) environment: Vec<(OsString, OsString)>,
     pub(super) user: Option<u32>,
-    pub(super) owner: Option<u32>,
     pub(super) more_shares: Vec<Share>,
 }
 
@@ -89,7 +88,6 @@ impl Default for Builder {
             auto_table: false,
             environment: Vec::new(),
             user: None,
-            owner: None,
             more_shares: Vec::new(),
         }
     }
@@ -307,12 +305,11 @@ impl Builder {
         self
     }
 
-    /// Let the share's daemons run as this user and the group of the same number, without any rights. The lab's own share
-    /// belongs to `owner`, another user where the daemon maps ids; sockets and table belong to `user`.
+    /// Let the share's daemons run as this user and the group of the same number, without any rights. The lab's own share,
+    /// sockets and table belong to it.
     #[must_use]
-    pub fn daemon_user(mut self, user: u32, owner: u32) -> Self {
+    pub fn daemon_user(mut self, user: u32) -> Self {
         self.user = Some(user);
-        self.owner = Some(owner);
         self
     }
 }

@@ -65,7 +65,7 @@ impl Builder {
         let own = Scratch::new_in(&paths::rig().join("shares"))?;
         // Not only root may use the share.
         fs::set_permissions(own.path(), Permissions::from_mode(0o755))?;
-        chown(own.path(), self.owner, self.owner)?;
+        chown(own.path(), self.user, self.user)?;
         Ok((own.path().to_path_buf(), Some(own)))
     }
 
