@@ -1,8 +1,21 @@
 //! What the benches have in common.
 
 use std::fmt;
+use std::process::ExitCode;
 
 pub mod record;
+
+/// How a bench ends: with what went wrong in one line.
+#[must_use]
+pub fn exit_code(result: anyhow::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
 
 /// A median and the extremes around it.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]

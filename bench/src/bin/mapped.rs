@@ -68,13 +68,7 @@ struct Results {
 }
 
 fn main() -> ExitCode {
-    match run(&Options::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    samepage_bench::exit_code(run(&Options::parse()))
 }
 
 fn run(options: &Options) -> Result<()> {
