@@ -158,22 +158,29 @@ fn those_who_wait_hold_nobody_up() -> Result<()> {
         waiter.says("wait-write:0:0 ok")?;
     }
 
-    // Two processes that would wait for each other: a gate sees to it who closes the circle.
-    let gate = Locker::start(&lab[0], "posix /mnt/g write:0:1 hold")?;
+    circle(&lab[0], &lab[0])?;
+    lab.power_off()
+}
+
+/// Two processes would wait for each other, of one guest or of two. A gate sees to it that the second closes the circle.
+fn circle(guest: &Guest, other: &Guest) -> Result<()> {
+    let gate = Locker::start(guest, "posix /mnt/g write:0:1 hold")?;
     gate.says("write:0:1 ok")?;
-    let before = waits(&lab[0])?;
+    let waiting = || Ok::<_, anyhow::Error>(waits(guest)? + waits(other)?);
+    // A guest that is both counts twice.
+    let before = waiting()?;
     let last = "posix /mnt/f write:1:1 hold-until:/mnt/g wait-write:0:1 hold";
-    let last = Locker::start(&lab[0], last)?;
+    let last = Locker::start(other, last)?;
     last.says("write:1:1 ok")?;
-    let first = Locker::start(&lab[0], "posix /mnt/f write:0:1 wait-write:1:1 hold")?;
+    let first = Locker::start(guest, "posix /mnt/f write:0:1 wait-write:1:1 hold")?;
     first.says("write:0:1 ok")?;
-    until(|| Ok(waits(&lab[0])? >= before + 2))?;
+    let both = if std::ptr::eq(guest, other) { 4 } else { 2 };
+    until(|| Ok(waiting()? >= before + both))?;
     gate.0.signal(SIGTERM)?;
     last.says("hold-until:/mnt/g ok")?;
     last.says("wait-write:0:1 EDEADLK")?;
     last.0.signal(SIGTERM)?;
-    first.says("wait-write:1:1 ok")?;
-    lab.power_off()
+    first.says("wait-write:1:1 ok")
 }
 
 #[test]
@@ -182,20 +189,7 @@ fn a_circle_over_two_guests_is_found() -> Result<()> {
     for name in ["f", "g"] {
         std::fs::write(lab.host(name), "")?;
     }
-    // A gate sees to it who closes the circle.
-    let gate = Locker::start(&lab[0], "posix /mnt/g write:0:1 hold")?;
-    gate.says("write:0:1 ok")?;
-    let last = "posix /mnt/f write:1:1 hold-until:/mnt/g wait-write:0:1 hold";
-    let last = Locker::start(&lab[1], last)?;
-    last.says("write:1:1 ok")?;
-    let first = Locker::start(&lab[0], "posix /mnt/f write:0:1 wait-write:1:1 hold")?;
-    first.says("write:0:1 ok")?;
-    until(|| Ok(waits(&lab[0])? >= 1 && waits(&lab[1])? >= 1))?;
-    gate.0.signal(SIGTERM)?;
-    last.says("hold-until:/mnt/g ok")?;
-    last.says("wait-write:0:1 EDEADLK")?;
-    last.0.signal(SIGTERM)?;
-    first.says("wait-write:1:1 ok")?;
+    circle(&lab[0], &lab[1])?;
     lab.power_off()
 }
 
