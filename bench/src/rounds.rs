@@ -160,7 +160,7 @@ fn row(
     for (count, (subject, lanes)) in
         row.syscalls.iter_mut().zip([(ours, &lanes[0]), (theirs, &lanes[1])])
     {
-        *count = subject.syscalls(lanes, depth, time / 4).ok();
+        *count = report::unless_uncounted(subject.syscalls(lanes, depth, time / 4));
     }
     Ok(row)
 }

@@ -52,6 +52,15 @@ fn figure(value: Option<f64>) -> String {
     value.map_or(String::new(), |value| format!("{value:.2}"))
 }
 
+/// A figure that cannot be had everywhere; the first time, why it is missing.
+pub(crate) fn unless_uncounted(figure: Result<f64>) -> Option<f64> {
+    static WHY: std::sync::Once = std::sync::Once::new();
+    let said = figure.inspect_err(|error| {
+        WHY.call_once(|| eprintln!("system calls cannot be counted: {error:#}"));
+    });
+    said.ok()
+}
+
 /// What is no row of the table.
 pub(crate) fn extras(results: &Results) {
     let [ours, theirs] = &results.mounts;
