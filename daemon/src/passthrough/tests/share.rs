@@ -85,15 +85,17 @@ impl Share {
             Place::Disk => std::env::temp_dir(),
             Place::Tmpfs => PathBuf::from("/dev/shm"),
         };
-        if !base.is_dir() {
-            return None;
-        }
+        base.is_dir().then(|| Self::new_in(&base, config))
+    }
+
+    /// A fresh share in a directory of the test's.
+    pub(super) fn new_in(base: &Path, config: &Config) -> Self {
         let dir = TempDir::with_prefix_in("samepage-", base).expect("a directory for the test");
         let shared_dir = dir.path().join("share");
         fs::create_dir(&shared_dir).expect("the shared directory");
         let fs = Passthrough::new(Config { shared_dir, ..config.clone() }).expect("a file system");
         fs.init(&InitFlags::all().into()).expect("INIT");
-        Some(Self { fs, dir })
+        Self { fs, dir }
     }
 
     /// Whether inodes are kept by file handle.

@@ -8,20 +8,23 @@ use fuse::abi::{AttrFlags, InitFlags};
 use fuse::{FileSystem, NodeId, errno};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
+use tempfile::TempDir;
 
 use super::share::{ROOT, Share, assert_errno, config, creation};
 use crate::passthrough::InodeFileHandles::{self, Mandatory, Never, Prefer};
 use crate::passthrough::{Config, Passthrough};
 
-/// Runs `test` where mounts are nobody else's business.
-fn with_mounts(test: impl FnOnce() + Send) {
+/// Runs `test` where mounts are nobody else's business, with a directory for its share. The directory is removed from
+/// outside, where nothing is mounted in it.
+fn with_mounts(test: impl FnOnce(&Path) + Send) {
+    let base = TempDir::new().unwrap();
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
             let made = unshare(CloneFlags::CLONE_NEWNS)
                 .and_then(|()| mount(None::<&str>, "/", None::<&str>, private, None::<&str>));
             match made {
-                Ok(()) => test(),
+                Ok(()) => test(base.path()),
                 Err(error) => eprintln!("skipped: no mount namespace ({error})"),
             }
         });
@@ -42,8 +45,8 @@ fn is_announced(share: &Share, parent: NodeId, name: &str) -> bool {
 }
 
 fn mounts_are_crossed(mode: InodeFileHandles) {
-    with_mounts(move || {
-        let share = Share::on_disk(&config(mode));
+    with_mounts(move |base| {
+        let share = Share::new_in(base, &config(mode));
         mount_at(&share.path("mnt"), "tmpfs");
         fs::create_dir(share.path("mnt/dir")).unwrap();
         fs::create_dir(share.path("plain")).unwrap();
@@ -82,8 +85,8 @@ fn mounts_are_crossed_by_handle() {
 #[test]
 fn equal_numbers_are_different_inodes() {
     for mode in [Never, Prefer] {
-        with_mounts(move || {
-            let share = Share::on_disk(&config(mode));
+        with_mounts(move |base| {
+            let share = Share::new_in(base, &config(mode));
             for name in ["one", "two"] {
                 mount_at(&share.path(name), "tmpfs");
                 fs::write(share.path(name).join("file"), name).unwrap();
@@ -102,8 +105,8 @@ fn equal_numbers_are_different_inodes() {
 
 #[test]
 fn the_same_directory_mounted_twice() {
-    with_mounts(|| {
-        let share = Share::on_disk(&config(Prefer));
+    with_mounts(|base| {
+        let share = Share::new_in(base, &config(Prefer));
         fs::create_dir(share.path("dir")).unwrap();
         fs::create_dir(share.path("bind")).unwrap();
         share.host_file("dir/file", "data");
@@ -124,8 +127,8 @@ fn the_same_directory_mounted_twice() {
 #[test]
 fn a_forgotten_mount_can_be_unmounted() {
     for mode in [Never, Prefer] {
-        with_mounts(move || {
-            let share = Share::on_disk(&config(mode));
+        with_mounts(move |base| {
+            let share = Share::new_in(base, &config(mode));
             let path = share.path("mnt");
             mount_at(&path, "tmpfs");
             fs::write(path.join("file"), "").unwrap();
@@ -146,8 +149,8 @@ fn a_forgotten_mount_can_be_unmounted() {
 
 #[test]
 fn file_systems_without_handles() {
-    with_mounts(|| {
-        let share = Share::on_disk(&config(Prefer));
+    with_mounts(|base| {
+        let share = Share::new_in(base, &config(Prefer));
         mount_at(&share.path("ramfs"), "ramfs");
         fs::write(share.path("ramfs/file"), "data").unwrap();
         let before = share.fs.descriptors.left();
@@ -171,8 +174,8 @@ fn file_systems_without_handles() {
 
 #[test]
 fn mounts_that_the_guest_does_not_see() {
-    with_mounts(|| {
-        let share = Share::on_disk(&Config { announce_submounts: false, ..config(Prefer) });
+    with_mounts(|base| {
+        let share = Share::new_in(base, &Config { announce_submounts: false, ..config(Prefer) });
         mount_at(&share.path("mnt"), "tmpfs");
         assert!(!is_announced(&share, NodeId::ROOT, "mnt"));
         let mnt = share.node("mnt");
