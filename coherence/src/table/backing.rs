@@ -8,7 +8,7 @@ use rustix::fs::{FallocateFlags, SeekFrom};
 use shm_layout::word::Ordering::Relaxed;
 use shm_layout::{FIRST_SLOT, SharedU64, WORD_LEN};
 
-use super::file::is_on_tmpfs;
+use super::place::is_on_tmpfs;
 use crate::region::Region;
 
 /// Bytes that are made at a time: a page, or a few where pages are smaller than the table's header.

@@ -1,11 +1,9 @@
-//! Why there is no table.
+//! Why there is no table, and why a file is none.
 
 use std::io;
 use std::path::PathBuf;
 
 use shm_layout::{HeaderError, MAX_WORDS, MIN_WORDS};
-
-use super::file::FileError;
 
 /// Why a table cannot be made or opened. Each says what is wrong with which file, and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -79,4 +77,42 @@ pub enum TableError {
         /// Why.
         source: io::Error,
     },
+}
+
+/// Why a file is not to be trusted.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// It cannot be opened.
+    #[error("cannot be opened: {0}")]
+    Open(io::Error),
+    /// It is a directory, a device, a symbolic link, ...
+    #[error("is no ordinary file")]
+    Kind,
+    /// Somebody else owns it.
+    #[error("belongs to user {owner}, but must be of user {expected}, who runs this")]
+    Owner {
+        /// Its owner.
+        owner: u32,
+        /// Who runs this.
+        expected: u32,
+    },
+    /// Others may write it, or too many may read it.
+    #[error("has mode {mode:04o}, but others may have at most {allowed:04o}; chmod it")]
+    Mode {
+        /// Its permission bits.
+        mode: u32,
+        /// Bits that it may have.
+        allowed: u32,
+    },
+    /// A daemon has made it immutable, and this one may not undo that.
+    #[error(
+        "is immutable, so that nobody cuts it under a VM; start with CAP_LINUX_IMMUTABLE, or name another table"
+    )]
+    Sealed,
+    /// It is not on tmpfs.
+    #[error(
+        "does not lie on tmpfs, the only place where a table can be kept from being cut under a VM, which would end it; put \
+         it into /run or /dev/shm"
+    )]
+    Place,
 }

@@ -8,73 +8,9 @@ use std::path::Path;
 use rustix::fs::{Mode, OFlags};
 use shm_layout::{HEADER_LEN, Header, WORD_LEN};
 
-use super::{TableError, seal};
-
-/// Why a file is not to be trusted.
-#[derive(Debug, thiserror::Error)]
-pub enum FileError {
-    /// It cannot be opened.
-    #[error("cannot be opened: {0}")]
-    Open(io::Error),
-    /// It is a directory, a device, a symbolic link, ...
-    #[error("is no ordinary file")]
-    Kind,
-    /// Somebody else owns it.
-    #[error("belongs to user {owner}, but must be of user {expected}, who runs this")]
-    Owner {
-        /// Its owner.
-        owner: u32,
-        /// Who runs this.
-        expected: u32,
-    },
-    /// Others may write it, or too many may read it.
-    #[error("has mode {mode:04o}, but others may have at most {allowed:04o}; chmod it")]
-    Mode {
-        /// Its permission bits.
-        mode: u32,
-        /// Bits that it may have.
-        allowed: u32,
-    },
-    /// A daemon has made it immutable, and this one may not undo that.
-    #[error(
-        "is immutable, so that nobody cuts it under a VM; start with CAP_LINUX_IMMUTABLE, or name another table"
-    )]
-    Sealed,
-    /// It is not on tmpfs.
-    #[error(
-        "does not lie on tmpfs, the only place where a table can be kept from being cut under a VM, which would end it; put \
-         it into /run or /dev/shm"
-    )]
-    Place,
-}
-
-const TMPFS_MAGIC: i64 = 0x0102_1994;
-
-/// Whether the file lies on tmpfs, where tables live.
-pub(super) fn is_on_tmpfs(file: &File) -> bool {
-    rustix::fs::fstatfs(file).is_ok_and(|fs| fs.f_type == TMPFS_MAGIC)
-}
-
-/// Whether version tables may be in this directory: it is there, and on tmpfs, where they can be kept from being cut under
-/// VMs.
-#[must_use]
-pub fn may_hold_a_table(directory: &Path) -> bool {
-    rustix::fs::statfs(directory).is_ok_and(|fs| fs.f_type == TMPFS_MAGIC)
-}
-
-/// Refuses a table at a place that is not on tmpfs, be the table there or yet to be made. A directory that is not there is
-/// found out by whoever makes one in it.
-pub(crate) fn check_place(path: &Path) -> Result<(), TableError> {
-    let place = if path.exists() { path } else { directory_of(path) };
-    if may_hold_a_table(place) || !place.exists() {
-        return Ok(());
-    }
-    Err(TableError::File { path: path.to_owned(), source: FileError::Place })
-}
-
-fn directory_of(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
+use super::error::{FileError, TableError};
+use super::place::directory_of;
+use super::seal;
 
 /// Opens a file of this user's for reading and writing: an ordinary one, with at most the permissions in `allowed`.
 pub(crate) fn open_checked(path: &Path, create: bool, allowed: u32) -> Result<File, FileError> {

@@ -3,6 +3,7 @@
 mod backing;
 mod error;
 mod file;
+mod place;
 mod seal;
 mod view;
 
@@ -16,11 +17,12 @@ use shm_layout::{FIRST_SLOT, Header, SlotWord, TableId};
 
 use self::backing::Backing;
 pub(crate) use self::backing::extents;
-pub use self::error::TableError;
-pub use self::file::{FileError, may_hold_a_table};
+pub use self::error::{FileError, TableError};
 pub(crate) use self::file::{
-    NewFile, check_place, open_checked, open_for_reading, open_to_read, place_new, word_at,
+    NewFile, open_checked, open_for_reading, open_to_read, place_new, word_at,
 };
+pub(crate) use self::place::check_place;
+pub use self::place::may_hold_a_table;
 pub use self::view::View;
 use crate::region::Region;
 use crate::slots::SlotIndex;

@@ -10,14 +10,15 @@ use std::io;
 
 use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
 
-use super::file::{self, FileError};
+use super::error::FileError;
+use super::place::is_on_tmpfs;
 
 /// Others may lift the seal, or put it back, between two steps of this process.
 const ATTEMPTS: u32 = 100;
 
 /// Keeps everybody from cutting or removing the file. Whether it was sealed before makes no difference.
 pub(crate) fn seal(file: &File) -> io::Result<()> {
-    if !file::is_on_tmpfs(file) {
+    if !is_on_tmpfs(file) {
         return Err(io::Error::other("the table is not on tmpfs"));
     }
     let flags = ioctl_getflags(file)?;

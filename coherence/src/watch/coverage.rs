@@ -9,7 +9,7 @@ use parking_lot::{Mutex, RwLock};
 use shm_layout::SharedU64;
 use shm_layout::word::Ordering::{Acquire, Relaxed, Release};
 
-use super::watcher::Counters;
+use super::figures::Counters;
 use super::{ChangeSource, Grain, Refusal};
 use crate::hash::InodeKey;
 

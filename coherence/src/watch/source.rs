@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 
 use super::Batch;
 use crate::hash::InodeKey;
@@ -94,3 +95,6 @@ pub trait ChangeSource: Debug + Send + Sync {
         0
     }
 }
+
+/// How a source is made, at first and whenever one has failed.
+pub(super) type Factory = Box<dyn Fn() -> io::Result<Arc<dyn ChangeSource>> + Send>;

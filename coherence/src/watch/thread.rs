@@ -9,8 +9,9 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::coverage::Shared;
+use super::figures::Counters;
 use super::mounts::MountTable;
-use super::watcher::{Counters, Factory};
+use super::source::Factory;
 use super::{Batch, ChangeSource};
 use crate::engine::Engine;
 

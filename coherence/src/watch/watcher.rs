@@ -8,13 +8,13 @@ use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
 use rustix::event::EventfdFlags;
-use shm_layout::SharedU64;
-use shm_layout::word::Ordering::Relaxed;
 
 use super::coverage::Shared;
 use super::fanotify::{OwnPrivilege, Privilege};
+use super::figures::Figures;
 use super::file_system;
 use super::mounts::MountTable;
+use super::source::Factory;
 use super::thread::Loop;
 use super::{ChangeSource, Fanotify, FileSystem, Grain, Inotify, Refusal};
 use crate::engine::Engine;
@@ -74,9 +74,6 @@ enum Reader {
     Prepared(Box<Loop>, OwnedFd),
     Running(JoinHandle<()>, OwnedFd),
 }
-
-/// How a source is made, at first and whenever one has failed.
-pub(super) type Factory = Box<dyn Fn() -> io::Result<Arc<dyn ChangeSource>> + Send>;
 
 impl Watcher {
     /// Starts watching for `engine`. `directories` are those below which mounts matter.
@@ -206,20 +203,7 @@ impl Watcher {
     #[must_use]
     pub fn figures(&self) -> Figures {
         let source = self.shared.source.read();
-        let of = |c: &SharedU64| c.load(Relaxed);
-        let c = &self.shared.counters;
-        Figures {
-            source: source.as_ref().map_or("off", |s| s.name()),
-            alive: self.is_alive(),
-            events: of(&c.events),
-            own_events: of(&c.own_events),
-            moved: of(&c.moved),
-            sweeps: of(&c.sweeps),
-            failures: of(&c.failures),
-            watches: source.as_ref().map_or(0, |s| s.inodes()),
-            refused_systems: of(&c.refused_systems),
-            refused_inodes: of(&c.refused_inodes),
-        }
+        self.shared.counters.figures(source.as_deref(), self.is_alive())
     }
 }
 
@@ -248,60 +232,4 @@ fn usable(factory: &Factory, directories: &[PathBuf]) -> Result<Arc<dyn ChangeSo
         }
     }
     Ok(source)
-}
-
-/// What a watcher has seen and done. All but the first two and `watches` only grow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Figures {
-    /// The source's name.
-    pub source: &'static str,
-    /// Stamps are given at the moment.
-    pub alive: bool,
-    /// Events read.
-    pub events: u64,
-    /// Of these, changes that this daemon had announced (only fanotify can tell).
-    pub own_events: u64,
-    /// Slots that were moved because of events.
-    pub moved: u64,
-    /// Sweeps because of lost events or changes of the mount table.
-    pub sweeps: u64,
-    /// Failures of the source.
-    pub failures: u64,
-    /// Inodes with a watch of their own.
-    pub watches: u64,
-    /// File systems that are served without stamps.
-    pub refused_systems: u64,
-    /// Times that an inode was served without a stamp for want of a watch, or of a number for its file system.
-    pub refused_inodes: u64,
-}
-
-/// The figures that are counted.
-#[derive(Debug, Default)]
-pub(super) struct Counters {
-    pub(super) events: SharedU64,
-    pub(super) own_events: SharedU64,
-    pub(super) moved: SharedU64,
-    pub(super) sweeps: SharedU64,
-    pub(super) failures: SharedU64,
-    refused_systems: SharedU64,
-    refused_inodes: SharedU64,
-}
-
-impl Counters {
-    pub(super) fn add(counter: &SharedU64, more: u64) -> u64 {
-        // Relaxed: a figure.
-        counter.fetch_add(more, Relaxed)
-    }
-
-    pub(super) fn refuse_system(&self, refusal: &Refusal) {
-        Self::add(&self.refused_systems, 1);
-        tracing::warn!("a file system is served without coherent caching: {refusal}");
-    }
-
-    /// Said once: it may happen for each of a million files.
-    pub(super) fn refuse_inode(&self, refusal: &Refusal) {
-        if Self::add(&self.refused_inodes, 1) == 0 {
-            tracing::warn!("inodes are served without coherent caching: {refusal}");
-        }
-    }
 }

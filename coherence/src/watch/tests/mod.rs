@@ -16,7 +16,7 @@ use parking_lot::RwLock;
 use shm_layout::word::Ordering::Relaxed;
 use shm_layout::{SharedU64, Snapshot};
 
-use super::watcher::Factory;
+use super::source::Factory;
 use super::{
     ChangeSource, Coverage, Fanotify, FileId, FileSystem, Grain, Inotify, MountTable, Watcher,
 };
