@@ -1,7 +1,7 @@
 //! What `samepage_history::mapper` does, in a guest:
 //!
 //! `samepage-mapper token FILE PLAYER TURNS | store FILE WORD VALUE | sync FILE WORD VALUE | load FILE WORD |
-//! touch FILE ROUNDS | produce FILE COUNT | consume FILE COUNT | check FILE SEED NEXT |
+//! touch FILE ROUNDS STOP | produce FILE COUNT | consume FILE COUNT | check FILE SEED NEXT |
 //! later FILE READY GO | hold DIRECTORY READY GO`
 
 use std::path::Path;
@@ -40,7 +40,9 @@ fn run(words: &[String]) -> Result<()> {
         }
         ["produce", file, count] => queue::produce(Path::new(file), count.parse()?)?,
         ["consume", file, count] => queue::consume(Path::new(file), count.parse()?)?,
-        ["touch", file, rounds] => mapper::touch(Path::new(file), rounds.parse()?)?,
+        ["touch", file, rounds, stop] => {
+            mapper::touch(Path::new(file), rounds.parse()?, Path::new(stop))?;
+        }
         ["load", file, word] => println!("{}", mapper::load(Path::new(file), word.parse()?)?),
         _ => bail!("what shall be done? See the source"),
     }

@@ -13,7 +13,7 @@ const FILE_BYTES: usize = 1 << 20;
 /// Touches the file's pages in a guest until `stop` exists. SIGBUS ends a process, never the loop.
 fn touching(lab: &Lab, guest: usize) -> Result<Running> {
     lab[guest].start(Command::sh(
-        "n=0; until test -e /mnt/stop; do mapper touch /mnt/file 2000 2>/dev/null; n=$((n + 1)); \
+        "n=0; until test -e /mnt/stop; do mapper touch /mnt/file 2000 /mnt/stop 2>/dev/null; n=$((n + 1)); \
          test $n -gt 3 && : > /mnt/busy; done; echo done",
     ))
 }
