@@ -92,6 +92,11 @@ impl<'m> Buffers<'m> {
         Ok(())
     }
 
+    /// All of them.
+    pub(super) fn slices(&self) -> impl Iterator<Item = VolatileSlice<'m>> {
+        self.slices.iter().copied()
+    }
+
     /// iovecs over the first stretches of `[at, at + len)`, as many as one system call takes.
     ///
     /// They are addresses only: whoever hands them to the kernel must still hold `self`.

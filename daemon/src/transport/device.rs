@@ -16,6 +16,7 @@ use virtio_bindings::bindings::virtio_config::VIRTIO_F_VERSION_1;
 use virtio_bindings::bindings::virtio_ring::{
     VIRTIO_RING_F_EVENT_IDX, VIRTIO_RING_F_INDIRECT_DESC,
 };
+use vm_memory::GuestAddressSpace;
 use vmm_sys_util::epoll::EventSet;
 use vmm_sys_util::event::{
     EventConsumer, EventFlag, EventNotifier, new_event_consumer_and_notifier,
@@ -26,6 +27,7 @@ use super::config_space;
 use super::guarded::GuardedMemory;
 use super::memory::{AtomicMemory, Memory};
 use super::messenger::{Messenger, WindowFront};
+use super::page_log::{Logging, PageLog};
 use super::pool::Pool;
 use super::region;
 use super::requests::Requests;
@@ -44,6 +46,7 @@ pub(super) struct Device {
     memory: AtomicMemory,
     /// After it: the guards go first only when nothing is served any more.
     guarded: GuardedMemory,
+    logging: Logging,
     workers: Vec<Worker>,
     /// By which the workers wait, once there are any.
     epolls: OnceLock<Vec<RawFd>>,
@@ -55,6 +58,8 @@ pub(super) struct Device {
     messenger: Mutex<Option<Arc<Messenger>>>,
     /// The front end has been asked to map the shared memory region.
     region_mapped: AtomicBool,
+    /// The front end wants to know which pages are written to.
+    logs: AtomicBool,
     place: Workplace,
 }
 
@@ -82,12 +87,14 @@ impl Device {
             options: options.clone(),
             memory: AtomicMemory::new(Memory::new()),
             guarded: GuardedMemory::default(),
+            logging: Logging::default(),
             workers: (0..queues).map(|_| Worker::default()).collect(),
             epolls: OnceLock::new(),
             exit_events: Mutex::new(exit_events),
             leaked: Mutex::default(),
             messenger: Mutex::default(),
             region_mapped: AtomicBool::new(false),
+            logs: AtomicBool::new(false),
             place: Workplace { requests, closing: AtomicBool::new(false), pool },
         })
     }
@@ -131,6 +138,20 @@ impl Device {
         }
     }
 
+    /// The front end has begun to copy the guest's memory, or has given that up.
+    fn log_pages(&self, on: bool) {
+        if on {
+            self.pass_rings();
+        } else {
+            self.logging.end();
+        }
+    }
+
+    /// Whoever answers a request from now on sees what this thread has done before.
+    fn pass_rings(&self) {
+        self.rings().for_each(Ring::pass);
+    }
+
     /// The guest's driver is there: QEMU does not survive being asked before.
     fn map_region(&self) -> io::Result<()> {
         let Some(region) = &self.options.region else { return Ok(()) };
@@ -152,7 +173,7 @@ impl Device {
 }
 
 impl VhostUserBackend for Device {
-    type Bitmap = ();
+    type Bitmap = PageLog;
     type Vring = Ring;
 
     fn num_queues(&self) -> usize {
@@ -168,15 +189,16 @@ impl VhostUserBackend for Device {
             | (1 << VIRTIO_RING_F_INDIRECT_DESC)
             | (1 << VIRTIO_RING_F_EVENT_IDX)
             | VhostUserVirtioFeatures::PROTOCOL_FEATURES.bits()
+            | VhostUserVirtioFeatures::LOG_ALL.bits()
     }
 
-    // Without LOG_SHMFD the VMM knows that it cannot migrate this guest; the reply path does not log dirty pages.
     fn protocol_features(&self) -> VhostUserProtocolFeatures {
         let mut features = VhostUserProtocolFeatures::MQ
             | VhostUserProtocolFeatures::REPLY_ACK
             | VhostUserProtocolFeatures::BACKEND_REQ
             | VhostUserProtocolFeatures::BACKEND_SEND_FD
             | VhostUserProtocolFeatures::CONFIGURE_MEM_SLOTS
+            | VhostUserProtocolFeatures::LOG_SHMFD
             | VhostUserProtocolFeatures::RESET_DEVICE;
         features.set(VhostUserProtocolFeatures::CONFIG, self.options.tag.is_some());
         let has_window = self.options.window.is_some();
@@ -187,6 +209,11 @@ impl VhostUserBackend for Device {
 
     fn acked_features(&self, features: u64) {
         debug!("the guest's features: {features:#x}");
+        let logs = features & VhostUserVirtioFeatures::LOG_ALL.bits() != 0;
+        // Relaxed: one thread reads and answers the front end's messages.
+        if self.logs.swap(logs, Ordering::Relaxed) != logs {
+            self.log_pages(logs);
+        }
         // A driver begins. What was mapped for the one before it, the VMM has taken away.
         self.region_mapped.store(false, Ordering::Relaxed);
         if let Some(messenger) = &*self.messenger.lock() {
@@ -240,6 +267,7 @@ impl VhostUserBackend for Device {
     // The rings look at `self.memory`, which has the new state already.
     fn update_memory(&self, memory: AtomicMemory) -> io::Result<()> {
         self.guarded.follow(&memory);
+        self.logging.follow(&memory.memory(), || self.pass_rings());
         self.map_region()
     }
 

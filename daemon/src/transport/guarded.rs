@@ -14,6 +14,7 @@ use tracing::error;
 use vm_memory::{GuestAddressSpace, GuestMemoryBackend, GuestMemoryRegion};
 
 use super::memory::{AtomicMemory, Memory};
+use super::page_log::PageLog;
 use crate::vanishing::Guard;
 
 /// Guards for all regions that requests may still use: those of the present memory, and of earlier ones that requests in
@@ -53,6 +54,6 @@ impl GuardedMemory {
 }
 
 /// Where a region is in the daemon's address space, and how long it is.
-fn place(region: &vm_memory::GuestRegionMmap) -> (usize, usize) {
+fn place(region: &vm_memory::GuestRegionMmap<PageLog>) -> (usize, usize) {
     (region.as_ptr() as usize, region.len() as usize)
 }

@@ -10,7 +10,8 @@
 //! ```
 //!
 //! A queue's worker goes from a kick until it sleeps (`worker`): when the guest is called is `owed`'s business, how kicks are
-//! heard `kick`'s, and what both sides share of a ring is read and written in `split`.
+//! heard `kick`'s, and what both sides share of a ring is read and written in `split`. While a VMM migrates the guest, `page_log`
+//! tells it what was written.
 //!
 //! What a guest writes can stop its own queue and nothing else: the walk checks every descriptor once and works on the
 //! copy, guest memory is only ever touched through [`vm_memory::VolatileSlice`] or handed to the host's kernel as iovecs.
@@ -29,6 +30,7 @@ mod lot;
 mod memory;
 mod messenger;
 mod owed;
+mod page_log;
 mod peer;
 mod pool;
 mod progress;

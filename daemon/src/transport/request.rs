@@ -96,7 +96,9 @@ impl Request {
             return Err(RequestError::MemoryGone);
         }
         match (handled, lot.into_inner()) {
-            (Handled::Replied(len), (Some(counted), owed)) => place.give_back(len, counted, owed),
+            (Handled::Replied(len), (Some(counted), owed)) => {
+                place.give_back(len, &chain, counted, owed)
+            }
             // It is put aside, and answered from there.
             _ => Ok(()),
         }
@@ -119,18 +121,20 @@ impl Place {
         if lost_by_this_thread() != lost {
             return Err(RequestError::MemoryGone);
         }
-        self.give_back(bytes.len(), counted, None)
+        self.give_back(bytes.len(), &chain, counted, None)
     }
 
     fn give_back(
         &self,
         len: usize,
+        chain: &Chain<'_>,
         counted: InProgress,
         owed: Option<&mut Owed>,
     ) -> Result<(), RequestError> {
         let len = u32::try_from(len).map_err(|_| RequestError::ReplyLength(len))?;
         let ring = counted.ring.clone();
-        Ok(ring.give_back(self.head, len, counted, owed)?)
+        let written = (&*self.memory, &chain.writable);
+        Ok(ring.give_back(self.head, len, written, counted, owed)?)
     }
 }
 

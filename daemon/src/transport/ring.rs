@@ -20,9 +20,10 @@ use vhost_user_backend::{VringMutex, VringState, VringStateGuard, VringStateMutG
 use virtio_queue::{Error as QueueError, QueueT};
 use vm_memory::{GuestAddress, GuestAddressSpace};
 
+use super::buffers::Buffers;
 use super::chain::Table;
 use super::kick::Kick;
-use super::memory::{AtomicMemory, Memory};
+use super::memory::{self, AtomicMemory, Memory};
 use super::owed::Owed;
 use super::progress::Progress;
 use super::request::Request;
@@ -83,7 +84,7 @@ impl Ring {
     }
 
     /// Gives the chain that began at `head` back to the guest with `len` bytes filled, and calls the guest unless it asked
-    /// for silence. With `owed` the call may come later: by another of these, or by [`Self::settle`].
+    /// for silence. `written` is what may have been written of the memory that the chain lies in. With `owed` the call may come later: by another of these, or by [`Self::settle`].
     ///
     /// `counted` is dropped under the ring's lock: once the guest sees the chain it may offer the next one, which must
     /// not find this one still in progress.
@@ -91,11 +92,13 @@ impl Ring {
         &self,
         head: u16,
         len: u32,
+        written: (&Memory, &Buffers<'_>),
         counted: T,
         owed: Option<&mut Owed>,
     ) -> Result<(), RingError> {
         let mut vring = self.0.vring.get_mut();
         let memory = self.0.memory.memory();
+        memory::written(written.0, written.1.slices(), &memory);
         let mut split = split(&mut vring, &memory);
         let index = split.queue.next_used();
         split.push(head, len)?;
@@ -196,7 +199,7 @@ impl Ring {
 
     /// Whether the front end has started and enabled the ring, and the guest has not broken it.
     fn is_active(&self, vring: &VringState<AtomicMemory>) -> bool {
-        vring.is_enabled() && vring.get_queue().ready() && !self.is_stopped()
+        runs(vring) && !self.is_stopped()
     }
 
     /// As [`Progress::is_idle_within`].
@@ -220,10 +223,20 @@ impl Ring {
         self.0.progress.end(parked);
     }
 
+    /// Waits for whoever is about to put a reply into the used ring.
+    pub(super) fn pass(&self) {
+        drop(self.0.vring.get_mut());
+    }
+
     fn set_up_anew(&self) {
         self.0.stopped.store(false, Ordering::Relaxed); // As in `stop`.
         self.0.progress.close(false);
     }
+}
+
+/// Whether the front end has started and enabled the ring.
+fn runs(vring: &VringState<AtomicMemory>) -> bool {
+    vring.is_enabled() && vring.get_queue().ready()
 }
 
 fn split<'a>(vring: &'a mut VringState<AtomicMemory>, memory: &'a Memory) -> Split<'a> {
@@ -296,7 +309,9 @@ impl VringT<AtomicMemory> for Ring {
         avail_ring: u64,
         used_ring: u64,
     ) -> Result<(), QueueError> {
-        self.set_up_anew();
+        if !runs(&self.get_ref()) {
+            self.set_up_anew();
+        }
         self.0.vring.set_queue_info(desc_table, avail_ring, used_ring)
     }
 
@@ -308,8 +323,13 @@ impl VringT<AtomicMemory> for Ring {
         self.0.vring.set_queue_next_avail(base);
     }
 
+    /// `idx` was read from the used ring a moment ago. A front end that migrates the guest says where a ring lies while it
+    /// runs (`SET_VRING_ADDR`, for its log flag), and then more may have become used since.
     fn set_queue_next_used(&self, idx: u16) {
-        self.0.vring.set_queue_next_used(idx);
+        let mut vring = self.0.vring.get_mut();
+        if !runs(&vring) {
+            vring.get_queue_mut().set_next_used(idx);
+        }
     }
 
     fn queue_used_idx(&self) -> Result<u16, QueueError> {

@@ -167,3 +167,23 @@ fn a_kick_event_that_has_ended_is_an_error() {
     drop(writer);
     assert!(driver.ring.read_kick().is_err());
 }
+
+#[test]
+fn a_running_ring_knows_better_how_far_it_has_come() {
+    let mut driver = driver();
+    driver.offer(&one());
+    let request = take(&driver);
+    let memory = driver.memory.memory().into_inner();
+    // What a front end's SET_VRING_ADDR reads of the used ring is old when it arrives.
+    let stale = driver.ring.queue_used_idx().unwrap();
+    let (ring, nothing) = (request.ring().clone(), Buffers::default());
+    ring.give_back(0, 8, (&memory, &nothing), request, None).unwrap();
+    ring.set_queue_next_used(stale);
+    driver.offer(&one());
+    let request = take(&driver);
+    ring.give_back(1, 16, (&memory, &nothing), request, None).unwrap();
+    assert_eq!(driver.used(), [(0, 8), (1, 16)]);
+    ring.set_queue_ready(false);
+    ring.set_queue_next_used(7);
+    assert_eq!(ring.get_ref().get_queue().next_used(), 7, "a ring that is set up is told");
+}

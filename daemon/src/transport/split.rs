@@ -1,15 +1,15 @@
 //! What device and driver share of a split virtqueue (virtio 1.3, 2.7), as the device reads and writes it.
 //!
-//! [`Queue`] knows where it is and how far it has come; its own accesses to memory are slow (see [`stretch`]), take a
+//! [`Queue`] knows where it is and how far it has come; its own accesses to memory are slow (see [`super::memory::stretch`]), take a
 //! malformed available ring for an empty one, and do not know a driver that wants no calls without EVENT_IDX.
 
 use std::sync::atomic::{Ordering, fence};
 
 use virtio_bindings::bindings::virtio_ring::{VRING_AVAIL_F_NO_INTERRUPT, VRING_USED_F_NO_NOTIFY};
 use virtio_queue::{Error as QueueError, Queue, QueueT};
-use vm_memory::{Bytes, GuestAddress, GuestMemoryError, VolatileMemoryError, VolatileSlice};
+use vm_memory::{Bytes, GuestAddress, GuestMemoryError, VolatileMemoryError};
 
-use super::memory::{Memory, stretch};
+use super::memory::{Memory, Place, place};
 use super::ring::RingError;
 
 /// Both rings begin with flags and an index, of two bytes each.
@@ -53,7 +53,8 @@ impl Split<'_> {
         let (next, size) = (self.queue.next_used(), self.queue.size());
         let slot = u64::from(next % size);
         let entry = self.at(self.queue.used_ring(), ENTRIES + slot * USED_ENTRY, USED_ENTRY)?;
-        entry.write_obj([u32::from(head).to_le(), len.to_le()], 0).map_err(outside)?;
+        entry.slice.write_obj([u32::from(head).to_le(), len.to_le()], 0).map_err(outside)?;
+        entry.written();
         let next = next.wrapping_add(1);
         self.queue.set_next_used(next);
         // Release: who sees the index sees the entry and the reply.
@@ -104,25 +105,27 @@ impl Split<'_> {
     fn available_index(&self) -> Result<u16, RingError> {
         let word = self.at(self.queue.avail_ring(), INDEX, size_of::<u16>() as u64)?;
         // Acquire: what the driver wrote to the ring and the table before it moved the index is seen after this.
-        word.load(0, Ordering::Acquire).map(u16::from_le).map_err(outside)
+        word.slice.load(0, Ordering::Acquire).map(u16::from_le).map_err(outside)
     }
 
     fn load(&self, ring: u64, offset: u64) -> Result<u16, RingError> {
         let word = self.at(ring, offset, size_of::<u16>() as u64)?;
-        word.load(0, Ordering::Relaxed).map(u16::from_le).map_err(outside)
+        word.slice.load(0, Ordering::Relaxed).map(u16::from_le).map_err(outside)
     }
 
     fn store(&self, ring: u64, offset: u64, word: u16, order: Ordering) -> Result<(), RingError> {
         let place = self.at(ring, offset, size_of::<u16>() as u64)?;
-        place.store(word.to_le(), 0, order).map_err(outside)
+        place.slice.store(word.to_le(), 0, order).map_err(outside)?;
+        place.written();
+        Ok(())
     }
 
-    fn at(&self, ring: u64, offset: u64, len: u64) -> Result<VolatileSlice<'_>, RingError> {
+    fn at(&self, ring: u64, offset: u64, len: u64) -> Result<Place<'_>, RingError> {
         let address =
             ring.checked_add(offset).ok_or(RingError::Memory(QueueError::AddressOverflow))?;
         let address = GuestAddress(address);
         let outside = GuestMemoryError::InvalidGuestAddress(address);
-        stretch(self.memory, address, len as usize)
+        place(self.memory, address, len as usize)
             .ok_or(RingError::Memory(QueueError::GuestMemory(outside)))
     }
 }

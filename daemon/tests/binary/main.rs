@@ -7,6 +7,7 @@ mod connections;
 mod faults;
 mod hostile;
 mod metrics;
+mod migration;
 mod requests;
 mod sandbox;
 mod support;

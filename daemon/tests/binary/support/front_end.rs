@@ -1,5 +1,7 @@
 //! A VMM's vhost-user side: real memory, real rings, no guest.
+mod log;
 mod regions;
+
 use std::fs::File;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
@@ -24,6 +26,7 @@ use vm_memory::{Bytes, FileOffset, GuestAddress, GuestMemoryBackend, GuestMemory
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
 use super::PATIENCE;
+pub(crate) use log::Log;
 
 /// The guest's memory. Physical addresses begin elsewhere than the VMM's, as in a real VM.
 const MEMORY: u64 = 0x4000_0000;
@@ -129,26 +132,31 @@ impl FrontEnd {
         let queue = &self.queues[index];
         let zeroes = vec![0u8; INDIRECT as usize];
         self.memory.write_slice(&zeroes, GuestAddress(queue.base)).unwrap();
-        let host = |offset| {
-            self.memory.get_host_address(GuestAddress(queue.base + offset)).unwrap() as u64
-        };
-        let addresses = VringConfigData {
-            queue_max_size: QUEUE_SIZE,
-            queue_size: QUEUE_SIZE,
-            flags: 0,
-            desc_table_addr: host(0),
-            avail_ring_addr: host(AVAILABLE),
-            used_ring_addr: host(USED),
-            log_addr: None,
-        };
-        let vhost = &mut self.vhost;
-        vhost.set_vring_num(index, QUEUE_SIZE).unwrap();
-        vhost.set_vring_base(index, 0).unwrap();
-        vhost.set_vring_addr(index, &addresses).unwrap();
+        self.vhost.set_vring_num(index, QUEUE_SIZE).unwrap();
+        self.vhost.set_vring_base(index, 0).unwrap();
+        self.place_ring(index, false);
+        let (vhost, queue) = (&mut self.vhost, &self.queues[index]);
         vhost.set_vring_call(index, &queue.call).unwrap();
         vhost.set_vring_err(index, &queue.error).unwrap();
         vhost.set_vring_kick(index, &queue.kick).unwrap();
         vhost.set_vring_enable(index, true).unwrap();
+    }
+
+    /// Says where a ring is, and whether what is written to it is logged.
+    fn place_ring(&mut self, index: usize, logged: bool) {
+        let base = self.queues[index].base;
+        let host =
+            |offset| self.memory.get_host_address(GuestAddress(base + offset)).unwrap() as u64;
+        let addresses = VringConfigData {
+            queue_max_size: QUEUE_SIZE,
+            queue_size: QUEUE_SIZE,
+            flags: u32::from(logged),
+            desc_table_addr: host(0),
+            avail_ring_addr: host(AVAILABLE),
+            used_ring_addr: host(USED),
+            log_addr: logged.then_some(base + USED),
+        };
+        self.vhost.set_vring_addr(index, &addresses).unwrap();
     }
 
     /// Stops all rings as QEMU does when a guest resets its device; returns the indices that the daemon reports.
@@ -161,6 +169,8 @@ impl FrontEnd {
         let region = self.memory.iter().next().unwrap();
         let region = VhostUserMemoryRegionInfo::from_guest_region(region).unwrap();
         self.vhost.set_mem_table(&[region]).unwrap();
+        // An answer, and with it the certainty that it has been done.
+        self.vhost.get_queue_num().unwrap();
     }
 
     /// Resets the device without disconnecting, and starts the rings anew.

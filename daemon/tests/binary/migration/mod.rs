@@ -1,0 +1,3 @@
+//! A guest that is moved from one VMM, with its daemon, to another.
+
+mod pages;
