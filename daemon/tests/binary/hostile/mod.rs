@@ -33,7 +33,7 @@ use nix::mount::{MsFlags, mount};
 use tempfile::TempDir;
 
 use crate::faults::with_own_mounts;
-use crate::support::daemon::{Daemon, samepaged_without_seals};
+use crate::support::daemon::{Daemon, samepaged, samepaged_without_seals};
 use crate::support::wait_until;
 
 /// What stands in a file beside the shared directory, which no guest may ever see.
@@ -50,6 +50,11 @@ pub(crate) struct House {
     place: PathBuf,
     table: PathBuf,
     _own: Option<TempDir>,
+}
+
+/// The table of real guests, if the environment names one.
+fn given_table() -> Option<PathBuf> {
+    std::env::var_os("SAMEPAGE_HOSTILE_TABLE").map(PathBuf::from)
 }
 
 impl House {
@@ -85,8 +90,7 @@ impl House {
         }
         fs::write(place.join("outside/secret"), SECRET).unwrap();
         fs::write(place.join("outside/inner/secret"), SECRET).unwrap();
-        let table = std::env::var_os("SAMEPAGE_HOSTILE_TABLE");
-        let table = table.map_or_else(|| place.join("table"), PathBuf::from);
+        let table = given_table().unwrap_or_else(|| place.join("table"));
         Self { place, table, _own: own }
     }
 
@@ -116,7 +120,9 @@ impl House {
     /// With more options.
     fn daemon_with(&self, options: &[&str]) -> Daemon {
         let own = tempfile::tempdir().unwrap();
-        let mut command = samepaged_without_seals();
+        // Real guests' daemons have made their table immutable, and who cannot undo that cannot join.
+        let mut command =
+            if given_table().is_some() { samepaged() } else { samepaged_without_seals() };
         command.arg("--socket-path").arg(own.path().join("socket"));
         command.arg("--shared-dir").arg(self.path("share"));
         command.arg("--version-table").arg(&self.table).args(["--slots", "65536"]);
