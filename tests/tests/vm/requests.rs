@@ -82,6 +82,44 @@ fn looks(rounds: u32) -> Result<()> {
     lab.power_off()
 }
 
+/// What a listing has brought is not looked up again, and directories of forty files are listed in one piece.
+fn a_cold_walk_looks_up_nothing(kernel: &str) -> Result<()> {
+    const DIRECTORIES: u64 = 20;
+    let lab = coherent().kernel(kernel).boot()?;
+    for directory in 0..DIRECTORIES {
+        let directory = lab.share().join(format!("directory-{directory}"));
+        fs::create_dir(&directory)?;
+        for file in 0..40 {
+            fs::write(directory.join(format!("file-{file:02}")), "contents\n")?;
+        }
+    }
+    let (output, cost) = lab[0].requests_of("find /mnt -type f -size -2 | wc -l")?;
+    println!("a cold walk on {kernel}: {cost}");
+    ensure!(output.text().trim() == (40 * DIRECTORIES).to_string(), "{}", output.text());
+    ensure!(cost.requests("LOOKUP") == 0, "what listings brought is looked up again: {cost}");
+    // Each listing in one piece, and a reply that says that there is no more.
+    let listings = 2 * (1 + DIRECTORIES);
+    ensure!(cost.requests("READDIRPLUS") == listings, "listings come in pieces: {cost}");
+    lab.power_off()
+}
+
+#[test]
+fn a_cold_walk_takes_what_listings_bring() -> Result<()> {
+    a_cold_walk_looks_up_nothing("6.12")
+}
+
+#[test]
+#[ignore = "long"]
+fn a_cold_walk_takes_what_listings_bring_on_6_1() -> Result<()> {
+    a_cold_walk_looks_up_nothing("6.1")
+}
+
+#[test]
+#[ignore = "long"]
+fn a_cold_walk_takes_what_listings_bring_on_7_2() -> Result<()> {
+    a_cold_walk_looks_up_nothing("7.2")
+}
+
 #[test]
 fn a_warm_git_status_only_opens() -> Result<()> {
     find_in_path("git").context("this test needs git on the host")?;
