@@ -4,7 +4,7 @@
 //! answer without talking.
 
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use coherence::Identity;
 use coherence::watch::FileSystemKind;
@@ -41,6 +41,11 @@ impl FileSystemFacts {
         }
     }
 
+    /// Whether [`Self::names`] looks at the directory's flags.
+    pub(super) const fn looks_at_directories(&self) -> bool {
+        self.kind.may_fold_case
+    }
+
     /// How names in this directory are compared.
     ///
     /// # Errors
@@ -60,8 +65,14 @@ impl FileSystemFacts {
 }
 
 fn flags(directory: &HostInode<'_>) -> io::Result<IFlags> {
-    let open = reopen(directory.fd, OFlags::RDONLY | OFlags::DIRECTORY)?;
-    match rustix::fs::ioctl_getflags(&open) {
+    let opened;
+    let directory = if directory.is_readable {
+        directory.fd
+    } else {
+        opened = reopen(directory.fd, OFlags::RDONLY | OFlags::DIRECTORY)?;
+        opened.as_fd()
+    };
+    match rustix::fs::ioctl_getflags(directory) {
         // A file system without flags (tmpfs before Linux 6.6) has none that matters.
         Err(rustix::io::Errno::NOTTY | rustix::io::Errno::OPNOTSUPP) => Ok(IFlags::empty()),
         flags => Ok(flags?),

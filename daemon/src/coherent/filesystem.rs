@@ -11,6 +11,7 @@ use fuse::filesystem::{
 };
 use fuse::io::{DataSink, DataSource};
 use fuse::{Context, FileSystem, Handle, NodeId, errno};
+use rustix::fs::AtFlags;
 
 use super::{Coherent, contents, permissions, stamps};
 use crate::passthrough::ioctl;
@@ -19,7 +20,7 @@ impl FileSystem for Coherent {
     fn init(&self, offer: &Offer) -> Result<InitFlags> {
         self.observatory.set_stamping(false);
         let mut wanted = self.inner.init(offer)?;
-        self.stores.clear();
+        self.clear_stores();
         if self.agrees(offer) {
             self.observatory.set_stamping(true);
             wanted |= InitFlags::VERSION_TABLE;
@@ -30,7 +31,7 @@ impl FileSystem for Coherent {
     fn destroy(&self) {
         self.observatory.set_stamping(false);
         self.inner.destroy();
-        self.stores.clear();
+        self.clear_stores();
     }
 
     fn lookup(&self, ctx: &Context, parent: NodeId, name: &CStr) -> Result<Entry> {
@@ -39,7 +40,9 @@ impl FileSystem for Coherent {
 
     fn forget(&self, node: NodeId, count: u64) {
         self.inner.forget(node, count);
-        self.stores.forget(node);
+        if let Some(stores) = &self.stores {
+            stores.forget(node);
+        }
     }
 
     fn getattr(&self, ctx: &Context, node: NodeId, handle: Option<Handle>) -> Result<Attributes> {
@@ -106,22 +109,22 @@ impl FileSystem for Coherent {
         self.make((parent, name), || self.inner.mkdir(ctx, parent, name, make))
     }
 
-    fn unlink(&self, ctx: &Context, parent: NodeId, name: &CStr) -> Result<()> {
-        self.remove((parent, name), || self.inner.unlink(ctx, parent, name))
+    fn unlink(&self, _: &Context, parent: NodeId, name: &CStr) -> Result<()> {
+        self.remove(parent, name, AtFlags::empty())
     }
 
-    fn rmdir(&self, ctx: &Context, parent: NodeId, name: &CStr) -> Result<()> {
-        self.remove((parent, name), || self.inner.rmdir(ctx, parent, name))
+    fn rmdir(&self, _: &Context, parent: NodeId, name: &CStr) -> Result<()> {
+        self.remove(parent, name, AtFlags::REMOVEDIR)
     }
 
     fn rename(
         &self,
-        ctx: &Context,
+        _: &Context,
         from: (NodeId, &CStr),
         to: (NodeId, &CStr),
         flags: u32,
     ) -> Result<Stamp> {
-        self.do_rename(ctx, from, to, flags)
+        self.do_rename(from, to, flags)
     }
 
     fn link(
@@ -204,7 +207,9 @@ impl FileSystem for Coherent {
         release: &Release,
     ) -> Result<()> {
         let released = self.inner.release(ctx, node, handle, release);
-        self.stores.closed(node, handle, release.idle && self.observatory.is_stamping());
+        if let Some(stores) = &self.stores {
+            stores.closed(node, handle, release.idle && self.observatory.is_stamping());
+        }
         released
     }
 

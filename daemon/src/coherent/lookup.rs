@@ -36,21 +36,22 @@ impl Coherent {
 
     pub(super) fn do_rename(
         &self,
-        ctx: &Context,
         from: (NodeId, &CStr),
         to: (NodeId, &CStr),
         flags: u32,
     ) -> Result<Stamp> {
         let (old, new) = (self.name(from.0, from.1)?, self.name(to.0, to.1)?);
         self.with_names([old.lock, new.lock], |names| {
-            let (moved, replaced) = (self.meaning(&old)?, self.meaning(&new)?);
+            let (_, moved) = self.meaning(&old)?;
+            let (meaning, replaced) = self.meaning(&new)?;
             let [old_lock, old_entry, old_dir] = old.touched();
             let [new_lock, new_entry, new_dir] = new.touched();
             let slots =
                 [old_lock, old_entry, old_dir, new_lock, new_entry, new_dir, moved, replaced]
                     .into();
             let looked_up = [moved, replaced].into();
-            names.change(slots, looked_up, || self.inner.rename(ctx, from, to, flags))
+            let rename = || self.inner.rename_meant(from, to, flags, &meaning);
+            names.change(slots, looked_up, rename)
         })?;
         // The new name's stamp would be believed of the inode that the guest takes for the moved one. What the old
         // name meant may have changed since the guest looked it up, and the reply does not say what was moved.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use coherence::SlotSet;
 use fuse::filesystem::{Entry, Mappings, Opened, Release, RemoveMapping, SetupMapping};
-use fuse::{Context, FileSystem, Handle, Held, Mapper, Mapping, NodeId};
+use fuse::{Context, FileSystem, Handle, Held, Mapper, Mapping, NodeId, errno};
 use rustix::fs::OFlags;
 
 use super::{Coherent, refused};
@@ -24,9 +24,11 @@ impl Mappings for Coherent {
         let Some(slots) = slots else {
             return self.inner.setup_mapping(ctx, node, handle, setup, mapper);
         };
+        // Nobody has asked for a window.
+        let stores = self.stores.as_ref().ok_or_else(|| errno::error(errno::ENOSYS))?;
         // Before anything can be stored.
         let slots = SlotSet::from([Some(slots.attr), Some(slots.data)]);
-        let hold = self.stores.mapping(node, self.observatory.engine(), slots).map_err(refused)?;
+        let hold = stores.mapping(node, self.observatory.engine(), slots).map_err(refused)?;
         let holding = Holding { mapper, hold };
         self.inner.setup_mapping(ctx, node, handle, setup, &holding)
     }
@@ -52,12 +54,22 @@ impl Coherent {
         opened: Opened,
     ) -> io::Result<Opened> {
         let reads_only = OFlags::from_bits_retain(flags) & OFlags::RWMODE == OFlags::RDONLY;
-        let Some(handle) = opened.handle.filter(|_| !reads_only) else { return Ok(opened) };
-        if let Err(error) = self.stores.opened(node, handle) {
+        let (Some(handle), Some(stores)) = (opened.handle.filter(|_| !reads_only), &self.stores)
+        else {
+            return Ok(opened);
+        };
+        if let Err(error) = stores.opened(node, handle) {
             self.discard(ctx, node, handle);
             return Err(refused(error));
         }
         Ok(opened)
+    }
+
+    /// The guest has nothing open.
+    pub(super) fn clear_stores(&self) {
+        if let Some(stores) = &self.stores {
+            stores.clear();
+        }
     }
 
     /// As [`Self::admit`], for CREATE and TMPFILE.

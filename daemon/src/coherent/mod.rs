@@ -65,7 +65,8 @@ pub struct Coherent {
     inner: Passthrough,
     observatory: Arc<Observatory>,
     workers: Workers,
-    stores: Stores,
+    /// None where the guest maps nothing.
+    stores: Option<Stores>,
     /// Whether guests may cache at all.
     may_cache: bool,
 }
@@ -96,8 +97,9 @@ impl Coherent {
         let may_cache = config.cache != CachePolicy::Never;
         let observer = Arc::clone(&observatory) as Arc<dyn Observer>;
         config.elsewhere = Some(Arc::new(Waits(Arc::clone(engine))));
+        let stores = config.mapped.is_some().then(Stores::default);
         let inner = Passthrough::observed(config, Some(observer))?;
-        Ok(Self { inner, observatory, workers, stores: Stores::default(), may_cache })
+        Ok(Self { inner, observatory, workers, stores, may_cache })
     }
 
     /// How many stretches of files the guest has locked, and how many of its requests wait for a lock.

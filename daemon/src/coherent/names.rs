@@ -11,9 +11,10 @@ use coherence::{Change, NameGuard, Published, SlotIndex, SlotSet, Worker};
 use fuse::NodeId;
 use fuse::abi::Stamp;
 use fuse::filesystem::Entry;
+use rustix::fs::AtFlags;
 
 use super::{Coherent, fault, refused, stamps};
-use crate::passthrough::{NameRule, Tag};
+use crate::passthrough::{Meaning, NameRule, Tag};
 
 /// A name that an operation changes.
 #[derive(Debug)]
@@ -96,12 +97,14 @@ impl Coherent {
         Ok(Name { parent, text: name, dir, cover, lock, entry, parent_attr })
     }
 
-    /// The attr slot of what the name means at this moment.
-    pub(super) fn meaning(&self, name: &Name<'_>) -> io::Result<Option<SlotIndex>> {
-        match self.inner.tag_of_name(name.parent, name.text)? {
-            Some(tag) => Ok(self.slots_of(tag)?.map(|slots| slots.attr)),
-            None => Ok(None),
-        }
+    /// What the name means at this moment, and the attr slot of that.
+    pub(super) fn meaning(&self, name: &Name<'_>) -> io::Result<(Meaning, Option<SlotIndex>)> {
+        let meaning = self.inner.meaning(name.parent, name.text)?;
+        let attr = match meaning.tag() {
+            Some(tag) => self.slots_of(tag)?.map(|slots| slots.attr),
+            None => None,
+        };
+        Ok((meaning, attr))
     }
 
     /// Calls `act` with the right to change these names.
@@ -133,18 +136,15 @@ impl Coherent {
         Ok(entry)
     }
 
-    /// UNLINK and RMDIR.
-    pub(super) fn remove(
-        &self,
-        (parent, name): (NodeId, &CStr),
-        act: impl FnOnce() -> io::Result<()>,
-    ) -> io::Result<()> {
+    /// UNLINK, or RMDIR by `AT_REMOVEDIR`.
+    pub(super) fn remove(&self, parent: NodeId, name: &CStr, flags: AtFlags) -> io::Result<()> {
         let name = self.name(parent, name)?;
         self.with_names([name.lock, None], |names| {
-            let victim = self.meaning(&name)?;
-            let [lock, entry, parent] = name.touched();
-            let slots = SlotSet::from([lock, entry, parent, victim]);
-            names.change(slots, SlotSet::from([victim]), act)
+            let (meaning, victim) = self.meaning(&name)?;
+            let [lock, entry, dir] = name.touched();
+            let slots = SlotSet::from([lock, entry, dir, victim]);
+            let remove = || self.inner.remove_meant(parent, name.text, flags, &meaning);
+            names.change(slots, SlotSet::from([victim]), remove)
         })
         .map(|((), _)| ())
     }

@@ -183,6 +183,10 @@ impl Observer for Observatory {
         Some(Expected { tag, pin, device })
     }
 
+    fn reads_directories(&self, parent: Tag) -> bool {
+        self.system_of(parent).is_some_and(|system| system.facts.looks_at_directories())
+    }
+
     fn settle(&self, expected: Tag, inode: &HostInode<'_>) -> io::Result<Tag> {
         match self.system_of(expected) {
             Some(system) if inode.is_directory => {

@@ -102,12 +102,13 @@ impl Passthrough {
     }
 
     fn cut(&self, file: BorrowedFd<'_>, size: u64, kill_suidgid: bool) -> io::Result<()> {
-        let grows = stat(file)?.size() < size;
+        // Whoever minds growth from here on finds the file as it will be.
+        let shrinks = self.is_growth_minded() && stat(file)?.size() >= size;
         let cutting = self.before_cut(file, size)?;
         let guard = WithoutFsetid::when(kill_suidgid)?;
         rustix::fs::ftruncate(file, size)?;
         drop((guard, cutting));
-        if grows { self.has_grown(file) } else { Ok(()) }
+        if shrinks { Ok(()) } else { self.has_grown(file) }
     }
 
     /// Linux never asks: virtio-fs mounts with `default_permissions`.

@@ -10,13 +10,13 @@ use fuse::filesystem::{Create, Entry, Extensions, Open, Opened};
 use fuse::{Context, NodeId, errno};
 use rustix::fs::{AtFlags, OFlags};
 
-use super::credentials::{Checks, Umask};
+use super::credentials::Checks;
 use super::descriptors::Descriptor;
 use super::handles::OpenFile;
 use super::inode::Inode;
 use super::lookup::Found;
 use super::stat::{FileType, stat};
-use super::{Passthrough, mounts, open_beneath, xattr};
+use super::{Passthrough, mounts, open_beneath, thread, xattr};
 
 /// How often a name may appear and vanish under our hands before that is the guest's problem.
 const ATTEMPTS: u32 = 16;
@@ -64,7 +64,7 @@ impl Passthrough {
         let file = {
             let _credentials =
                 self.assume(context, create.extensions.supplementary_gid, Checks::Guest)?;
-            let _umask = self.umask(create.umask)?;
+            self.wear_umask(create.umask)?;
             open_beneath(&dir, c".", flags, create.mode)?
         };
         self.label(file.as_fd(), &create.extensions)?;
@@ -89,7 +89,7 @@ impl Passthrough {
         let file = {
             let _credentials =
                 self.assume(context, create.extensions.supplementary_gid, Checks::Guest)?;
-            let _umask = self.umask(create.umask)?;
+            self.wear_umask(create.umask)?;
             open_beneath(dir, name, flags, create.mode)?
         };
         if let Err(error) = self.label(file.as_fd(), &create.extensions) {
@@ -149,9 +149,10 @@ impl Passthrough {
         Ok((entry, opened))
     }
 
-    /// While the result lives, files get the umask that the guest did not apply itself.
-    pub(super) fn umask(&self, mask: u32) -> io::Result<Umask> {
-        Umask::set(if self.session.has(InitFlags::DONT_MASK) { mask } else { 0 })
+    /// What this thread creates next gets the umask that the guest did not apply itself. It is the host's kernel that
+    /// applies it, for a default ACL takes its place.
+    pub(super) fn wear_umask(&self, mask: u32) -> io::Result<()> {
+        thread::set_umask(if self.session.has(InitFlags::DONT_MASK) { mask } else { 0 })
     }
 
     /// Puts the labels that came with a creation on what is open as `fd`.

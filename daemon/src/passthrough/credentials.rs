@@ -3,7 +3,7 @@
 use std::io;
 
 use fuse::{Context, errno};
-use rustix::fs::{Gid, Mode, Uid};
+use rustix::fs::{Gid, Uid};
 use rustix::thread::{
     CapabilitySet, CapabilitySets, set_capabilities, set_thread_groups, set_thread_res_gid,
     set_thread_res_uid,
@@ -121,33 +121,6 @@ impl Drop for WithoutFsetid {
     fn drop(&mut self) {
         if let Some(held) = self.0 {
             restored("capabilities", set_capabilities(None, held));
-        }
-    }
-}
-
-/// While it lives, this thread creates files under the guest's umask. It is the host's kernel that applies it, for a
-/// default ACL takes its place.
-#[derive(Debug)]
-#[must_use]
-pub(super) struct Umask(bool);
-
-impl Umask {
-    /// # Errors
-    /// Where the thread cannot be prepared: see [`super::prepare_thread`].
-    pub(super) fn set(mask: u32) -> io::Result<Self> {
-        thread::identity()?;
-        let mask = mask & 0o777;
-        if mask != 0 {
-            rustix::process::umask(Mode::from_raw_mode(mask));
-        }
-        Ok(Self(mask != 0))
-    }
-}
-
-impl Drop for Umask {
-    fn drop(&mut self) {
-        if self.0 {
-            rustix::process::umask(Mode::empty());
         }
     }
 }

@@ -101,12 +101,12 @@ impl FileSystem for Passthrough {
 
     fn unlink(&self, _: &Context, parent: NodeId, name: &CStr) -> Result<()> {
         self.writable()?;
-        self.do_unlink(parent, name, AtFlags::empty())
+        self.do_unlink(parent, name, AtFlags::empty(), None)
     }
 
     fn rmdir(&self, _: &Context, parent: NodeId, name: &CStr) -> Result<()> {
         self.writable()?;
-        self.do_unlink(parent, name, AtFlags::REMOVEDIR)
+        self.do_unlink(parent, name, AtFlags::REMOVEDIR, None)
     }
 
     fn rename(
@@ -117,7 +117,7 @@ impl FileSystem for Passthrough {
         flags: u32,
     ) -> Result<Stamp> {
         self.writable()?;
-        self.do_rename(from, to, flags)?;
+        self.do_rename(from, to, flags, None)?;
         Ok(Stamp::default())
     }
 

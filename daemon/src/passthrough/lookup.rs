@@ -147,8 +147,7 @@ impl Passthrough {
         }
         let (kept, attributes, stamp) = match expected {
             Some(expected) if expected.device == attributes.device() => {
-                let kept =
-                    tags::settled(observer, expected, found.as_fd(), &identity, &attributes)?;
+                let kept = tags::settled(observer, expected, &found, &identity, &attributes)?;
                 (kept, attributes, vouched)
             }
             _ => self.observe_late(&found, &identity, attributes)?,
@@ -172,7 +171,7 @@ impl Passthrough {
         identity: &Identity,
         attributes: Stat,
     ) -> io::Result<(Kept, Stat, Option<Stamp>)> {
-        let kept = tags::met(self.observer.as_deref(), found.as_fd(), identity, &attributes)?;
+        let kept = tags::met(self.observer.as_deref(), found, identity, &attributes)?;
         let stamp = self.observe(kept.0);
         let attributes = if stamp.is_some() { stat(found)? } else { attributes };
         Ok((kept, attributes, stamp))
@@ -195,7 +194,7 @@ impl Passthrough {
     fn keep(&self, inode: &Arc<Inode>, found: Found<'_>, again: bool) {
         let (fd, listed) = match found {
             Found::File(_) => return,
-            Found::Path(fd) => (fd, false),
+            Found::Path(fd) | Found::Readable(fd) => (fd, false),
             Found::Listed(fd) => (fd, true),
         };
         if inode.open_descriptor().is_some() {
@@ -275,6 +274,8 @@ impl Passthrough {
 pub(super) enum Found<'fd> {
     /// By its name, an `O_PATH` descriptor.
     Path(OwnedFd),
+    /// A directory that was just made, open for reading: it serves as an `O_PATH` descriptor does.
+    Readable(OwnedFd),
     /// In a listing, as one of many: an `O_PATH` descriptor.
     Listed(OwnedFd),
     /// Something that is open anyway.
@@ -284,7 +285,7 @@ pub(super) enum Found<'fd> {
 impl AsFd for Found<'_> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
-            Self::Path(fd) | Self::Listed(fd) => fd.as_fd(),
+            Self::Path(fd) | Self::Readable(fd) | Self::Listed(fd) => fd.as_fd(),
             Self::File(fd) => *fd,
         }
     }
@@ -294,7 +295,7 @@ impl Found<'_> {
     /// An `O_PATH` descriptor of it. Not a mere duplicate: that would share locks and access mode with the open file.
     fn into_path(self) -> io::Result<OwnedFd> {
         match self {
-            Self::Path(fd) | Self::Listed(fd) => Ok(fd),
+            Self::Path(fd) | Self::Readable(fd) | Self::Listed(fd) => Ok(fd),
             Self::File(fd) => mounts::reopen(fd, OFlags::PATH),
         }
     }

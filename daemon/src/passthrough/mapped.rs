@@ -128,8 +128,7 @@ impl Passthrough {
     /// # Errors
     /// Those of [`Mapped::follow`], or of `statx(2)`.
     pub(super) fn has_grown(&self, file: impl AsFd) -> io::Result<()> {
-        let mapped = self.config.mapped.as_ref().filter(|mapped| mapped.follows());
-        let neighbours = self.config.neighbours.as_ref().filter(|others| others.mind_growth());
+        let (mapped, neighbours) = self.who_minds_growth();
         if mapped.is_none() && neighbours.is_none() {
             return Ok(());
         }
@@ -137,5 +136,17 @@ impl Passthrough {
         let (device, inode, size) = (stat.device(), stat.ino(), stat.size());
         let own = mapped.map_or(Ok(()), |mapped| mapped.follow(device, inode, size));
         neighbours.map_or(Ok(()), |others| others.grown(device, inode, size)).and(own)
+    }
+
+    /// Whether [`Self::has_grown`] has anybody to tell at the moment.
+    pub(super) fn is_growth_minded(&self) -> bool {
+        let (mapped, neighbours) = self.who_minds_growth();
+        mapped.is_some() || neighbours.is_some()
+    }
+
+    fn who_minds_growth(&self) -> (Option<&dyn Mapped>, Option<&dyn Neighbours>) {
+        let mapped = self.config.mapped.as_deref().filter(|mapped| mapped.follows());
+        let neighbours = self.config.neighbours.as_deref().filter(|others| others.mind_growth());
+        (mapped, neighbours)
     }
 }

@@ -73,6 +73,7 @@ pub use locks::{Elsewhere, Noted, Stretch, Waiting};
 pub use mapped::{Cutting, Mapped, Neighbours};
 pub(crate) use mounts::reopen;
 pub use observer::{Expected, HostInode, NAMES_AT_ONCE, NameRule, NameStamps, Observer, Pin, Tag};
+pub use tags::Meaning;
 pub use thread::{prepare_thread, use_proc_self_fd};
 pub(crate) use xattr::is_permission_xattr;
 pub use xattrmap::XattrMap;
@@ -83,6 +84,7 @@ use ids::{IdMap, Ids};
 use inode::{Inode, PathFd};
 use inodes::Inodes;
 use locks::Locks;
+use lookup::Found;
 use mounts::Mounts;
 use session::Session;
 use stat::FileType;
@@ -203,7 +205,7 @@ fn open_root(
     let handles = |source| StartError::FileHandles { path: path(), source };
     let mount = mounts.of(fd.as_fd(), &stat).map_err(handles)?;
     let identity = mount.identify(fd.as_fd(), &stat).map_err(examine)?;
-    let kept = tags::met(observer, fd.as_fd(), &identity, &stat).map_err(examine)?;
+    let kept = tags::met(observer, &Found::File(fd.as_fd()), &identity, &stat).map_err(examine)?;
     let descriptor = Descriptor::new(fd, descriptors.take().map_err(examine)?);
     let kind = (stat.file_type(), stat.device());
     Ok(Inode::new(NodeId::ROOT, identity, kind, (mount, kept), Some(descriptor)))

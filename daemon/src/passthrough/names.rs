@@ -13,7 +13,8 @@ use rustix::path::DecInt;
 use super::credentials::Checks;
 use super::inode::{Inode, PathFd};
 use super::lookup::Found;
-use super::stat::{decode_device, stat};
+use super::stat::{self, decode_device, stat};
+use super::tags::Meaning;
 use super::{Passthrough, open_beneath, thread};
 
 impl Passthrough {
@@ -81,16 +82,34 @@ impl Passthrough {
         {
             let group = extensions.supplementary_gid;
             let _credentials = self.assume(context, group, Checks::Guest)?;
-            let _umask = self.umask(make.umask)?;
+            self.wear_umask(make.umask)?;
             call(dir.as_fd())?;
         }
-        let fd = open_beneath(&dir, name, OFlags::PATH, 0)?;
-        if let Err(error) = self.label(fd.as_fd(), extensions) {
+        let made = self.open_made(&parent, dir.as_fd(), name, undo)?;
+        if let Err(error) = self.label(made.as_fd(), extensions) {
             // Better nothing than something with the wrong label.
             let _ = rustix::fs::unlinkat(&dir, name, undo);
             return Err(error);
         }
-        self.entry(&parent, Found::Path(fd))
+        self.entry(&parent, made)
+    }
+
+    /// Opens what was just made. Of a directory the observer may want to know more than an `O_PATH` descriptor tells.
+    fn open_made(
+        &self,
+        parent: &Inode,
+        dir: BorrowedFd<'_>,
+        name: &CStr,
+        undo: AtFlags,
+    ) -> io::Result<Found<'static>> {
+        let observer = self.observer.as_deref();
+        if undo == AtFlags::REMOVEDIR
+            && observer.is_some_and(|observer| observer.reads_directories(parent.tag))
+            && let Ok(fd) = open_beneath(dir, name, OFlags::RDONLY | OFlags::DIRECTORY, 0)
+        {
+            return Ok(Found::Readable(fd));
+        }
+        open_beneath(dir, name, OFlags::PATH, 0).map(Found::Path)
     }
 
     pub(super) fn do_readlink(&self, node: NodeId) -> io::Result<Vec<u8>> {
@@ -117,20 +136,60 @@ impl Passthrough {
         self.entry(&new_parent, Found::File(fd.as_fd()))
     }
 
-    pub(super) fn do_unlink(&self, parent: NodeId, name: &CStr, flags: AtFlags) -> io::Result<()> {
+    /// UNLINK, or RMDIR by `AT_REMOVEDIR`. `meaning`: what the name was found to mean, by who has looked already.
+    pub(super) fn do_unlink(
+        &self,
+        parent: NodeId,
+        name: &CStr,
+        flags: AtFlags,
+        meaning: Option<&Meaning>,
+    ) -> io::Result<()> {
         let parent = self.inode(parent)?;
         let dir = self.descriptors.path_fd(&parent)?;
-        let victim = self.victim(&parent, dir.as_fd(), name);
+        let victim = self.victim(&parent, dir.as_fd(), name, meaning);
         rustix::fs::unlinkat(&dir, name, flags)?;
         self.keep_nameless(victim);
         Ok(())
     }
 
+    /// UNLINK or RMDIR of a name that was found to have this meaning. Should it have another by now, only what happens to
+    /// that one's inode afterwards depends on it: it may answer `ESTALE` sooner.
+    ///
+    /// # Errors
+    /// As for the requests.
+    pub fn remove_meant(
+        &self,
+        parent: NodeId,
+        name: &CStr,
+        flags: AtFlags,
+        meaning: &Meaning,
+    ) -> io::Result<()> {
+        self.writable()?;
+        self.do_unlink(parent, name, flags, Some(meaning))
+    }
+
+    /// RENAME, where the new name was found to have this meaning: see [`Self::remove_meant`].
+    ///
+    /// # Errors
+    /// As for the request.
+    pub fn rename_meant(
+        &self,
+        from: (NodeId, &CStr),
+        to: (NodeId, &CStr),
+        flags: u32,
+        replaced: &Meaning,
+    ) -> io::Result<()> {
+        self.writable()?;
+        self.do_rename(from, to, flags, Some(replaced))
+    }
+
+    /// `replaced`: as the meaning for [`Self::do_unlink`], of the new name.
     pub(super) fn do_rename(
         &self,
         (old_parent, old_name): (NodeId, &CStr),
         (new_parent, new_name): (NodeId, &CStr),
         flags: u32,
+        replaced: Option<&Meaning>,
     ) -> io::Result<()> {
         let old_parent = self.inode(old_parent)?;
         let new_parent = self.inode(new_parent)?;
@@ -141,7 +200,7 @@ impl Passthrough {
         let victim = if flags.intersects(RenameFlags::NOREPLACE | RenameFlags::EXCHANGE) {
             None
         } else {
-            self.victim(&new_parent, new_dir.as_fd(), new_name)
+            self.victim(&new_parent, new_dir.as_fd(), new_name, replaced)
         };
         rustix::fs::renameat_with(&old_dir, old_name, &new_dir, new_name, flags)?;
         self.keep_nameless(victim);
@@ -150,18 +209,30 @@ impl Passthrough {
 
     /// What `name` means, if the guest knows it, opened before it may lose its last name: afterwards its file handle
     /// opens nothing.
-    fn victim(&self, parent: &Inode, dir: BorrowedFd<'_>, name: &CStr) -> Option<Victim> {
-        let identity = parent.mount.identify_by_handle(dir, name).ok().flatten()?;
-        let inode = self.inodes.find(&identity)?;
+    fn victim(
+        &self,
+        parent: &Inode,
+        dir: BorrowedFd<'_>,
+        name: &CStr,
+        meaning: Option<&Meaning>,
+    ) -> Option<Victim> {
+        let inode = if let Some(meaning) = meaning {
+            meaning.known()?
+        } else {
+            let identity = parent.mount.identify_by_handle(dir, name).ok().flatten()?;
+            self.inodes.find(&identity)?
+        };
         let fd = self.descriptors.path_fd(&inode).ok()?;
         Some((inode, fd))
     }
 
     /// Afterwards: keeps it if it has no name any more.
     fn keep_nameless(&self, victim: Option<Victim>) {
-        if let Some((inode, fd)) = victim
-            && stat(&fd).is_ok_and(|stat| stat.nlink() == 0)
-        {
+        let Some((inode, fd)) = victim else { return };
+        // A directory had but one.
+        let is_nameless = inode.file_type == stat::FileType::Directory
+            || stat(&fd).is_ok_and(|stat| stat.nlink() == 0);
+        if is_nameless {
             self.descriptors.hold_unlinked(&inode, fd);
         }
     }

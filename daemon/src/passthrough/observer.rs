@@ -60,6 +60,8 @@ pub struct HostInode<'a> {
     pub handle: Option<(i32, &'a [u8])>,
     /// Whether it is a directory.
     pub is_directory: bool,
+    /// Whether `fd` is open for reading; if not, it may be by `O_PATH`.
+    pub is_readable: bool,
 }
 
 /// Names that are observed at once.
@@ -81,6 +83,9 @@ pub trait Observer: Debug + Send + Sync {
     /// if the inode's device turns out to be the answer's; [`Self::settle`] then gives the tag to keep. None: nothing can
     /// be told yet.
     fn expect(&self, parent: Tag, handle: (i32, &[u8]), fd: BorrowedFd<'_>) -> Option<Expected>;
+
+    /// Whether a directory in `parent` is best shown as open for reading, where it is opened anyway.
+    fn reads_directories(&self, parent: Tag) -> bool;
 
     /// The tag of an inode that was expected, and of which everything is known now.
     ///

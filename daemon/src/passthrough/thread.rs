@@ -20,6 +20,7 @@ static PROC_SELF_FD: OnceLock<OwnedFd> = OnceLock::new();
 
 thread_local! {
     static IDENTITY: Cell<Option<Identity>> = const { Cell::new(None) };
+    static UMASK: Cell<Mode> = const { Cell::new(Mode::empty()) };
 }
 
 /// Who a serving thread is between requests.
@@ -60,7 +61,7 @@ pub(super) fn proc_self_fd() -> io::Result<BorrowedFd<'static>> {
 /// Makes the calling thread fit to serve requests. A worker calls this once at its start; a thread that did not is
 /// prepared by its first request that needs it.
 ///
-/// The thread gets its own umask (0) and its own working directory (`/proc/self/fd`, by which extended attributes of
+/// The thread gets its own umask ([`set_umask`]) and its own working directory (`/proc/self/fd`, by which extended attributes of
 /// files that must not be opened are reached), and loses its supplementary groups.
 ///
 /// # Errors
@@ -90,4 +91,18 @@ pub(super) fn identity() -> io::Result<Identity> {
     };
     IDENTITY.set(Some(identity));
     Ok(identity)
+}
+
+/// Gives the calling thread a umask, which it keeps: nothing but creations goes by it, and each of those says which one it
+/// wants. Guests nearly always want the same, and then this is no system call.
+///
+/// # Errors
+/// As for [`prepare_thread`].
+pub(super) fn set_umask(mask: u32) -> io::Result<()> {
+    identity()?;
+    let mask = Mode::from_raw_mode(mask & 0o777);
+    if UMASK.replace(mask) != mask {
+        rustix::process::umask(mask);
+    }
+    Ok(())
 }

@@ -16,8 +16,14 @@ fn a_directory_whose_flags_cannot_be_read_is_not_met() {
     fs::write(house.path("file"), "").unwrap();
     let guest = house.guest();
     let file = File::open(house.path("file")).unwrap();
-    let inode =
-        HostInode { fd: file.as_fd(), device: 1, ino: 2, handle: None, is_directory: false };
+    let inode = HostInode {
+        fd: file.as_fd(),
+        device: 1,
+        ino: 2,
+        handle: None,
+        is_directory: false,
+        is_readable: false,
+    };
     let observatory = &guest.fs.observatory;
     assert!(observatory.tag(&inode).is_ok());
     // What cannot be opened as a directory stands for any failure to read a directory's flags.

@@ -70,7 +70,12 @@ impl House {
     }
 
     pub(super) fn guest(&self) -> Guest {
-        let guest = self.boot(self.config());
+        self.guest_of(self.config())
+    }
+
+    /// A daemon whose guest has mounted.
+    pub(super) fn guest_of(&self, config: Config) -> Guest {
+        let guest = self.boot(config);
         let agreed = guest.fs.init(&guest.offer()).unwrap();
         assert!(agreed.contains(InitFlags::VERSION_TABLE));
         guest

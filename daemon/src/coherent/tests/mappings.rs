@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::sync::Arc;
 
 use fuse::abi::{InitFlags, Stamp};
 use fuse::filesystem::{Mappings, Offer, Release, RemoveMapping, SetAttr, SetupMapping};
@@ -9,6 +10,7 @@ use fuse::{FileSystem, Handle, Held, Mapper, Mapping, NodeId, errno};
 use parking_lot::Mutex;
 
 use super::kit::{Guest, House, ROOT};
+use crate::passthrough::{Config, Mapped};
 
 /// A window of one mapping.
 #[derive(Default)]
@@ -32,6 +34,41 @@ impl Mapper for Window {
     }
 }
 
+/// A share with a DAX window, of which no file says that it is to be mapped.
+#[derive(Debug)]
+struct OnDemand;
+
+impl Mapped for OnDemand {
+    fn maps(&self, _: u32, _: u64, _: &dyn Fn() -> bool) -> bool {
+        false
+    }
+
+    fn follows(&self) -> bool {
+        false
+    }
+
+    fn follow(&self, _: u64, _: u64, _: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn fit(&self, _: u64, _: u64, _: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn own_cut(&self, _: u64, _: u64) {}
+
+    fn clear(&self) {}
+}
+
+fn with_window(house: &House) -> Config {
+    Config { mapped: Some(Arc::new(OnDemand)), ..house.config() }
+}
+
+/// A guest that maps.
+fn mapping_guest(house: &House) -> Guest {
+    house.guest_of(with_window(house))
+}
+
 fn setup(writable: bool) -> SetupMapping {
     SetupMapping { file_offset: 0, len: 4096, window_offset: 0, writable }
 }
@@ -40,7 +77,7 @@ fn setup(writable: bool) -> SetupMapping {
 fn what_is_mapped_for_writing_is_cached_by_nobody() {
     let house = House::new();
     fs::write(house.path("file"), vec![0; 4096]).unwrap();
-    let (writer, reader) = (house.guest(), house.guest());
+    let (writer, reader) = (mapping_guest(&house), house.guest());
     let node = writer.node("file");
     let before = reader.found(NodeId::ROOT, "file").1;
     assert_eq!(reader.current(&before), "epad");
@@ -63,7 +100,7 @@ fn what_is_mapped_for_writing_is_cached_by_nobody() {
 fn a_mapping_that_fails_holds_nothing() {
     let house = House::new();
     fs::write(house.path("file"), vec![0; 4096]).unwrap();
-    let writer = house.guest();
+    let writer = mapping_guest(&house);
     let node = writer.node("file");
     let window = Window { broken: true, ..Window::default() };
     let failed = writer.fs.setup_mapping(&ROOT, node, None, &setup(true), &window);
@@ -96,7 +133,7 @@ fn store(guest: &Guest, window: &Window) -> (NodeId, Handle) {
 /// As [`store`], of a new guest.
 fn storing(house: &House, window: &Window) -> (Guest, NodeId, Handle) {
     fs::write(house.path("file"), vec![0; 4096]).unwrap();
-    let guest = house.guest();
+    let guest = mapping_guest(house);
     let (node, handle) = store(&guest, window);
     (guest, node, handle)
 }
@@ -148,7 +185,7 @@ fn a_mapping_is_stored_through_until_the_guest_says_that_it_is_not() {
 fn a_guest_without_the_table_cannot_say_that_nothing_is_stored() {
     let (house, window) = (House::new(), Window::default());
     fs::write(house.path("file"), vec![0; 4096]).unwrap();
-    let writer = house.boot(house.config());
+    let writer = house.boot(with_window(&house));
     writer.fs.init(&Offer { flags: InitFlags::empty(), ..writer.offer() }).unwrap();
     let (node, handle) = store(&writer, &window);
     close(&writer, node, handle, true);
@@ -163,4 +200,15 @@ fn what_is_stored_through_a_mapping_leaves_the_size_alone() {
     assert!(writer.is_current(&meanwhile, Stamp::PERM));
     writer.set(node, &SetAttr { size: Some(8192), ..SetAttr::default() });
     assert!(!writer.is_current(&meanwhile, Stamp::PERM));
+}
+
+#[test]
+fn nothing_is_mapped_for_writing_where_nobody_asked_for_a_window() {
+    let house = House::new();
+    fs::write(house.path("file"), vec![0; 4096]).unwrap();
+    let guest = house.guest();
+    let (node, window) = (guest.node("file"), Window::default());
+    let refused = guest.fs.setup_mapping(&ROOT, node, None, &setup(true), &window);
+    assert_eq!(refused.unwrap_err().raw_os_error(), Some(errno::ENOSYS));
+    assert!(window.held.lock().is_none());
 }

@@ -36,6 +36,10 @@ impl Observer for Moody {
         None
     }
 
+    fn reads_directories(&self, _: Tag) -> bool {
+        true
+    }
+
     fn settle(&self, expected: Tag, _: &HostInode<'_>) -> io::Result<Tag> {
         self.answer(expected)
     }
@@ -73,7 +77,7 @@ fn what_the_observer_refuses_the_guest_is_not_told_of() {
         moody.refuses.store(true, Ordering::Relaxed);
         assert!(look_up("known").is_ok(), "that was found out before");
         assert_errno(look_up("unknown"), errno::EIO);
-        assert_errno(served.tag_of_name(NodeId::ROOT, c"unknown"), errno::EIO);
+        assert_errno(served.meaning(NodeId::ROOT, c"unknown"), errno::EIO);
         let made = served.mkdir(&ROOT, NodeId::ROOT, c"made", &Make::default());
         assert_errno(made, errno::EIO);
         assert_eq!(served.inodes.len(), 1, "what was known before");
