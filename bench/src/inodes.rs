@@ -50,6 +50,23 @@ pub(crate) fn measure(options: &Options, fixture: &Fixture, count: usize) -> Res
     Ok(both)
 }
 
+/// Lets the first guest of each daemon know about `count` inodes, besides those that its jobs need.
+///
+/// # Errors
+/// As for [`measure`].
+pub(crate) fn introduce(
+    fixture: &Fixture,
+    subjects: [&mut Subject; 2],
+    count: usize,
+) -> Result<()> {
+    let directories = count.div_ceil(TREE_WIDTH);
+    fixture.tree(directories)?;
+    for subject in subjects {
+        list(subject.first()?.0, directories)?;
+    }
+    Ok(())
+}
+
 fn list(session: &mut Session, directories: usize) -> Result<usize> {
     let mut count = 0;
     for number in 0..directories {

@@ -5,7 +5,8 @@
 //! vhost     the VMM's side: memory, rings, one thread a queue (drive)
 //! session   the guest's kernel: INIT, and requests one at a time
 //! subject   a daemon under load: its process and what it costs
-//! rounds    A B A B …              floor    the same system calls without a daemon
+//! plan      how many of what       rounds   A B A B …
+//! floor     the same system calls without a daemon
 //! inodes    what a million cost    syscalls how many an operation makes
 //! report    table, JSON, SVG
 //! ```
@@ -18,6 +19,7 @@ mod floor;
 mod inodes;
 mod jobs;
 mod options;
+mod plan;
 mod process;
 mod report;
 mod rounds;

@@ -17,6 +17,7 @@ use clap::Parser;
   cargo xtask bench daemon                              samepaged against virtiofsd, every job, depth 1
   cargo xtask bench daemon --jobs lookup,getattr --depths 1,16 --queues 1,2
   cargo xtask bench daemon --against 'virtiofsd --thread-pool-size 4'
+  cargo xtask bench daemon --grow --jobs lookup-hit,getattr,create-unlink,read-4k
   cargo xtask bench daemon --daemon coherent --against samepaged     what coherence costs
   cargo xtask bench daemon --daemon coherent --against samepaged --front-ends 16 --depths 4
   cargo xtask bench daemon --inodes 1000000 --jobs empty --against 'virtiofsd --inode-file-handles=prefer'
@@ -51,10 +52,14 @@ pub(crate) struct Options {
     /// Have a guest of each daemon know so many inodes first, and say what they cost (a million take minutes)
     #[arg(long, value_name = "COUNT")]
     pub(crate) inodes: Option<usize>,
+    /// Show growth instead: depths from 1 to 64, then queues to 4, front ends to 16, and known inodes to 100,000, all else
+    /// the same; draws growth.svg. Name few jobs
+    #[arg(long, conflicts_with_all = ["depths", "queues", "front_ends"])]
+    pub(crate) grow: bool,
     /// The daemons' cache mode
     #[arg(long, default_value = "auto")]
     pub(crate) cache: String,
-    /// Where to write bench.json and bench.svg
+    /// Where to write bench.json, bench.svg and growth.svg
     #[arg(long, value_name = "DIR", default_value = "target/bench")]
     pub(crate) out: PathBuf,
 }

@@ -9,6 +9,7 @@ use crate::floor;
 use crate::inodes::{self, Inodes};
 use crate::jobs::{self, Fixture, Job, Lanes};
 use crate::options::Options;
+use crate::plan::{self, Axis, Setting};
 use crate::report;
 use crate::subject::{Sample, Size, Subject};
 
@@ -19,6 +20,10 @@ pub(crate) struct Row {
     pub(crate) front_ends: usize,
     pub(crate) queues: usize,
     pub(crate) depth: usize,
+    /// Inodes that each guest knew beforehand.
+    pub(crate) known: usize,
+    /// What grows from row to row.
+    pub(crate) axis: Option<Axis>,
     /// Ours.
     pub(crate) ours: Vec<Sample>,
     /// The other's.
@@ -70,10 +75,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             .transpose()?,
     };
     report::extras(&results);
-    for &guests in &options.front_ends {
-        for &queues in &options.queues {
-            of_size(options, &jobs, &fixture, (guests, queues), &mut results)?;
-        }
+    for setting in plan::settings(options) {
+        of_setting(options, &jobs, &fixture, &setting, &mut results)?;
     }
     results.load[1] = load_average();
     report::write(&results, &options.out)
@@ -96,14 +99,15 @@ fn is_wanted(options: &Options, job: &Job) -> bool {
     options.jobs.is_empty() || options.jobs.iter().any(|name| job.name.contains(name.as_str()))
 }
 
-fn of_size(
+fn of_setting(
     options: &Options,
     jobs: &[Job],
     fixture: &Fixture,
-    (guests, queues): (usize, usize),
+    setting: &Setting,
     results: &mut Results,
 ) -> Result<()> {
-    let depth = options.depths.iter().copied().max().unwrap_or(1);
+    let (guests, queues) = (setting.front_ends, setting.queues);
+    let depth = setting.depths.iter().copied().max().unwrap_or(1);
     let size = Size { guests, queues, depth: depth.div_ceil(queues) };
     let mut ours = Subject::start(&options.daemon, fixture, 0, size, &options.cache)?;
     let mut theirs = match Subject::start(&options.against, fixture, 1, size, &options.cache) {
@@ -116,13 +120,15 @@ fn of_size(
         }
         Err(error) => return Err(error),
     };
+    inodes::introduce(fixture, [&mut ours, &mut theirs], setting.known)?;
     for job in jobs {
         let lanes = [ours.prepare(job)?, theirs.prepare(job)?];
         let answers = [ours.answers(&lanes[0])?, theirs.answers(&lanes[1])?];
         ensure!(answers[0] == answers[1], "{}: the daemons answer differently", job.name);
-        for &depth in &options.depths {
+        for &depth in &setting.depths {
             let mut row = row(options, job, depth, &mut ours, &mut theirs, &lanes)?;
             (row.front_ends, row.queues) = (guests, queues);
+            (row.known, row.axis) = (setting.known, setting.axis);
             row.floor = floor::of(job.name, fixture)?;
             report::line(&row);
             results.rows.push(row);
@@ -148,6 +154,8 @@ fn row(
         front_ends: 1,
         queues: 1,
         depth,
+        known: 0,
+        axis: None,
         ours: Vec::new(),
         theirs: Vec::new(),
         syscalls: [None; 2],

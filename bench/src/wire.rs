@@ -101,7 +101,7 @@ pub(crate) fn essence(opcode: Option<Opcode>, answer: Answer<'_>, plus: usize) -
     Ok(match opcode {
         Some(Op::Lookup) if is_negative(body)? => return essence(opcode, Err(ENOENT), plus),
         Some(Op::Lookup | Op::Create | Op::Mkdir) => attributes(&take::<EntryOut>(body)?.attr),
-        Some(Op::Getattr) => attributes(&take::<AttrOut>(body)?.attr),
+        Some(Op::Getattr | Op::Setattr) => attributes(&take::<AttrOut>(body)?.attr),
         Some(Op::Readdir) => names(body, 0)?,
         Some(Op::Readdirplus) => names(body, plus)?,
         Some(Op::Open | Op::Opendir | Op::Rename) => Vec::new(),

@@ -10,6 +10,8 @@ use samepage_tests::framework::cleanup::Scratch;
 
 /// Files for jobs that take one after the other.
 pub(crate) const SMALL_FILES: usize = 1000;
+/// Files that no job knows beforehand.
+pub(crate) const COLD_FILES: usize = 128;
 /// The file that is read and written.
 pub(crate) const BIG: &str = "big";
 pub(crate) const BIG_SIZE: u64 = 64 << 20;
@@ -43,7 +45,7 @@ impl Fixture {
             setxattr(&path, XATTR, b"value", XattrFlags::empty())
                 .context("the scratch directory's file system has no extended attributes")?;
         }
-        for number in 0..128 {
+        for number in 0..COLD_FILES {
             File::create(fixture.share().join("cold").join(small(number)))?;
         }
         let mut big = File::create(fixture.share().join(BIG))?;

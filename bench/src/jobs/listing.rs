@@ -9,7 +9,7 @@ use crate::wire::{self, Answer, Request};
 
 const O_DIRECTORY: u32 = 0o200_000;
 /// What Linux asks for at a time: 32 pages.
-const PORTION: u32 = 128 << 10;
+pub(super) const PORTION: u32 = 128 << 10;
 
 /// One listing after the other.
 pub(crate) struct Listing {

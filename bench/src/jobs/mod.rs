@@ -3,6 +3,7 @@
 mod data;
 mod fixture;
 mod listing;
+mod mixes;
 mod single;
 mod steps;
 
@@ -11,7 +12,9 @@ use anyhow::Result;
 use crate::session::Session;
 use crate::wire::{Answer, Request};
 
-pub(crate) use fixture::{BIG, BIG_SIZE, Fixture, SMALL_FILES, TREE_WIDTH, XATTR, small};
+pub(crate) use fixture::{
+    BIG, BIG_SIZE, COLD_FILES, Fixture, SMALL_FILES, TREE_WIDTH, XATTR, small,
+};
 pub(crate) use listing::Listing;
 
 /// One place in the queue: it repeats an operation.
@@ -77,5 +80,9 @@ pub(crate) fn all() -> Vec<Job> {
         job("write-4k-random", |session| data::write(session, 4 << 10, true)),
         job("write-128k", |session| data::write(session, 128 << 10, false)),
         job("write-1m", |session| data::write(session, 1 << 20, false)),
+        job("mix-git", mixes::git),
+        job("mix-tar", mixes::tar),
+        job("mix-npm", mixes::npm),
+        job("mix-build", mixes::build),
     ]
 }

@@ -13,39 +13,51 @@ use crate::wire::{self, Answer, Request};
 const O_RDWR: u32 = 2;
 const O_CREAT: u32 = 0o100;
 const USER: u32 = 1000;
-const PAGE: usize = 4096;
+pub(super) const PAGE: usize = 4096;
 
 /// What an operation knows at a moment.
-struct State {
-    uid: u32,
+#[derive(Clone)]
+pub(super) struct State {
+    pub(super) uid: u32,
     /// What it is about: a file, or the directory that it works in.
-    node: u64,
+    pub(super) node: u64,
     /// Two names that no other lane uses.
-    names: [String; 2],
-    /// From OPEN or CREATE.
-    fh: u64,
-    /// From CREATE or MKDIR.
-    made: u64,
+    pub(super) names: [String; 2],
+    /// From OPEN, OPENDIR or CREATE.
+    pub(super) fh: u64,
+    /// From CREATE, MKDIR or LOOKUP.
+    pub(super) made: u64,
+    /// Which step it is at.
+    pub(super) at: usize,
+    /// Operations before this one.
+    pub(super) turn: usize,
+}
+
+impl State {
+    fn new(uid: u32, node: u64, names: [String; 2]) -> Self {
+        Self { uid, node, names, fh: 0, made: 0, at: 0, turn: 0 }
+    }
 }
 
 /// Writes a request and returns the room for its reply.
-type Step = (Opcode, fn(&State, &mut Request) -> usize);
+pub(super) type Step = (Opcode, fn(&State, &mut Request) -> usize);
 
-struct Steps {
+pub(super) struct Steps {
     all: &'static [Step],
-    at: usize,
     state: State,
 }
 
 impl Steps {
-    fn boxed(steps: &'static [Step], uid: u32, node: u64, lane: usize) -> Box<dyn Lane> {
+    pub(super) fn boxed(steps: &'static [Step], uid: u32, node: u64, lane: usize) -> Box<dyn Lane> {
         let names = [format!("{uid}-{lane}-a"), format!("{uid}-{lane}-b")];
-        Box::new(Self { all: steps, at: 0, state: State { uid, node, names, fh: 0, made: 0 } })
+        Box::new(Self { all: steps, state: State::new(uid, node, names) })
     }
 
     fn learn(&mut self, opcode: Opcode, body: &[u8]) -> Result<()> {
         match opcode {
-            Opcode::Open => self.state.fh = wire::take::<OpenOut>(body)?.fh,
+            Opcode::Open | Opcode::Opendir => self.state.fh = wire::take::<OpenOut>(body)?.fh,
+            // A name that means nothing.
+            Opcode::Lookup if body.is_empty() => {}
             Opcode::Mkdir | Opcode::Lookup => {
                 self.state.made = wire::take::<EntryOut>(body)?.nodeid;
             }
@@ -63,21 +75,26 @@ impl Steps {
 impl Lane for Steps {
     fn next(&mut self, answer: Option<Answer<'_>>, request: &mut Request) -> Result<Option<usize>> {
         match answer {
-            None => self.at = 0,
+            None => {
+                self.state.at = 0;
+                self.state.turn += 1;
+            }
             Some(answer) => {
-                let body = wire::expect(answer)?;
-                self.learn(self.all[self.at].0, body)?;
-                self.at += 1;
+                let (opcode, _) = self.all[self.state.at];
+                let nothing = opcode == Opcode::Lookup && answer == Err(wire::ENOENT);
+                let body = if nothing { &[] } else { wire::expect(answer)? };
+                self.learn(opcode, body)?;
+                self.state.at += 1;
             }
         }
-        Ok(self.all.get(self.at).map(|(_, make)| make(&self.state, request)))
+        Ok(self.all.get(self.state.at).map(|(_, make)| make(&self.state, request)))
     }
 }
 
 /// Room for a reply without a body.
-const HEADER: usize = size_of::<OutHeader>();
+pub(super) const HEADER: usize = size_of::<OutHeader>();
 
-fn open_to_read(state: &State, request: &mut Request) -> usize {
+pub(super) fn open_to_read(state: &State, request: &mut Request) -> usize {
     open(state, 0, request)
 }
 
@@ -99,8 +116,16 @@ fn read(state: &State, request: &mut Request) -> usize {
 }
 
 fn flush(state: &State, request: &mut Request) -> usize {
+    flush_one(state, state.node, request)
+}
+
+pub(super) fn flush_made(state: &State, request: &mut Request) -> usize {
+    flush_one(state, state.made, request)
+}
+
+fn flush_one(state: &State, node: u64, request: &mut Request) -> usize {
     let flush = FlushIn { fh: state.fh, lock_owner: 1, ..FlushIn::default() };
-    request.begin(Opcode::Flush, state.node, state.uid).with(&flush).end();
+    request.begin(Opcode::Flush, node, state.uid).with(&flush).end();
     HEADER
 }
 
@@ -108,7 +133,7 @@ fn release_opened(state: &State, request: &mut Request) -> usize {
     release(state, state.node, request)
 }
 
-fn release_made(state: &State, request: &mut Request) -> usize {
+pub(super) fn release_made(state: &State, request: &mut Request) -> usize {
     release(state, state.made, request)
 }
 
@@ -118,19 +143,27 @@ fn release(state: &State, node: u64, request: &mut Request) -> usize {
     HEADER
 }
 
-fn create(state: &State, request: &mut Request) -> usize {
+pub(super) fn create(state: &State, request: &mut Request) -> usize {
     let flags = O_RDWR | O_CREAT;
     let create = CreateIn { flags, mode: 0o100_644, umask: 0o22, open_flags: 0 };
     request.begin(Opcode::Create, state.node, state.uid).with(&create).name(&state.names[0]).end();
     HEADER + size_of::<EntryOut>() + size_of::<OpenOut>()
 }
 
-fn unlink(state: &State, request: &mut Request) -> usize {
-    request.begin(Opcode::Unlink, state.node, state.uid).name(&state.names[0]).end();
+pub(super) fn unlink(state: &State, request: &mut Request) -> usize {
+    unlink_one(state, &state.names[0], request)
+}
+
+pub(super) fn unlink_moved(state: &State, request: &mut Request) -> usize {
+    unlink_one(state, &state.names[1], request)
+}
+
+fn unlink_one(state: &State, name: &str, request: &mut Request) -> usize {
+    request.begin(Opcode::Unlink, state.node, state.uid).name(name).end();
     HEADER
 }
 
-fn lookup(state: &State, request: &mut Request) -> usize {
+pub(super) fn lookup(state: &State, request: &mut Request) -> usize {
     request.begin(Opcode::Lookup, state.node, state.uid).name(&state.names[0]).end();
     HEADER + size_of::<EntryOut>()
 }
@@ -147,16 +180,16 @@ fn rmdir(state: &State, request: &mut Request) -> usize {
 }
 
 /// Over the request queue, not hiprio as Linux does it: so it is part of the operation for every daemon alike.
-fn forget(state: &State, request: &mut Request) -> usize {
+pub(super) fn forget(state: &State, request: &mut Request) -> usize {
     request.begin(Opcode::Forget, state.made, 0).with(&ForgetIn { nlookup: 1 }).end();
     0
 }
 
-fn rename_there(state: &State, request: &mut Request) -> usize {
+pub(super) fn rename_there(state: &State, request: &mut Request) -> usize {
     rename_one(state, &state.names[0], &state.names[1], request)
 }
 
-fn rename_back(state: &State, request: &mut Request) -> usize {
+pub(super) fn rename_back(state: &State, request: &mut Request) -> usize {
     rename_one(state, &state.names[1], &state.names[0], request)
 }
 
@@ -225,8 +258,7 @@ pub(super) fn lookup_forget(session: &mut Session) -> Result<Lanes> {
     let directory = session.node("cold")?;
     Ok(Box::new(move |lane| {
         let names = [small(lane), String::new()];
-        let state = State { uid: 0, node: directory, names, fh: 0, made: 0 };
-        Box::new(Steps { all: LOOKUP_FORGET, at: 0, state })
+        Box::new(Steps { all: LOOKUP_FORGET, state: State::new(0, directory, names) })
     }))
 }
 

@@ -1,6 +1,7 @@
 //! What is shown and what is kept.
 
 mod chart;
+mod growth;
 mod summary;
 
 use std::fs;
@@ -86,7 +87,7 @@ pub(crate) fn extras(results: &Results) {
     }
 }
 
-/// Writes `bench.json` and `bench.svg`.
+/// Writes `bench.json`, `bench.svg`, and `growth.svg` where something grows.
 ///
 /// # Errors
 /// The directory cannot be written to.
@@ -97,8 +98,9 @@ pub(crate) fn write(results: &Results, directory: &Path) -> Result<()> {
     fs::write(directory.join("bench.json"), json).with_context(problem)?;
     let figure = |of: fn(&crate::subject::Sample) -> f64| -> Vec<(String, Spread)> {
         let name = |row: &Row| {
-            let Row { job, front_ends, queues, depth, .. } = row;
-            format!("{job} n{front_ends} q{queues} d{depth}")
+            let Row { job, front_ends, queues, depth, known, .. } = row;
+            let knows = if *known > 0 { format!(" i{known}") } else { String::new() };
+            format!("{job} n{front_ends} q{queues} d{depth}{knows}")
         };
         results.rows.iter().map(|row| (name(row), ratio(row, of))).collect()
     };
@@ -108,6 +110,7 @@ pub(crate) fn write(results: &Results, directory: &Path) -> Result<()> {
         ("processor time an operation", figure(|sample| sample.cpu)),
     ];
     chart::draw(&directory.join("bench.svg"), &title, &figures)?;
+    growth::draw(&directory.join("growth.svg"), results)?;
     println!(
         "most memory: {} KiB, {} KiB; load average {} … {}; {}/bench.json, bench.svg",
         results.peak_kib[0],

@@ -31,6 +31,8 @@ mod tests {
             front_ends: 1,
             queues: 1,
             depth: 1,
+            known: 0,
+            axis: None,
             // A machine that becomes ten times slower changes nothing.
             ours: vec![sample(1.0), sample(10.0), sample(3.0)],
             theirs: vec![sample(2.0), sample(20.0), sample(3.0)],
