@@ -14,6 +14,7 @@ pub mod limits;
 pub mod logging;
 pub mod mappings;
 pub mod metrics;
+pub mod migration;
 pub mod passthrough;
 pub mod sandbox;
 pub mod service;

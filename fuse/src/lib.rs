@@ -31,4 +31,4 @@ pub use filesystem::FileSystem;
 pub use ids::{Context, Handle, NodeId};
 pub use mapper::{Held, Mapper, Mapping};
 pub use park::Handled;
-pub use server::{ProtocolError, Server, ServerConfig};
+pub use server::{Agreement, ProtocolError, ResumeError, Server, ServerConfig};

@@ -13,6 +13,7 @@ struct Capabilities {
 const CAPABILITIES: Capabilities = Capabilities {
     kind: "fs",
     features: &[
+        "migrate-precopy",
         "posix-acl-negotiation-mode",
         "security-label-negotiation-mode",
         "separate-options",

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use coherence::watch::Mode;
 
-use super::args::Args;
-use super::others::LaterArgs;
+use super::args::{Args, MigrationArgs};
 use super::usage::UsageError;
 use crate::coherent::table::Choice;
 use crate::dax::{Policy, WindowSize};
+use crate::migration;
 use crate::passthrough::{Config as Share, InodeFileHandles, Negotiation};
 use crate::sandbox;
 use crate::transport::{Options as DeviceOptions, RequestQueues};
@@ -63,6 +63,8 @@ pub enum Front {
 pub struct Config {
     /// What is shared, and how.
     pub share: Share,
+    /// How a guest is moved to another daemon.
+    pub migration: migration::Options,
     /// Where front ends come from.
     pub front: Front,
     /// What the device looks like.
@@ -120,9 +122,9 @@ impl Config {
 }
 
 pub(super) fn check(args: &Args) -> Result<Config, UsageError> {
-    refuse_later(&args.later)?;
     let config = Config {
         share: share(args)?,
+        migration: migration(&args.migration)?,
         front: front(args)?,
         notes: notes(args),
         device: device(args),
@@ -290,17 +292,20 @@ fn notes(args: &Args) -> Vec<String> {
     notes
 }
 
-/// Options that ask for what is not there yet must not be taken as if it were.
-fn refuse_later(later: &LaterArgs) -> Result<(), UsageError> {
-    let migration = "leave it out; a guest cannot migrate with this daemon yet";
-    let asked = [
-        ("--migration-mode", later.mode.is_some(), migration),
-        ("--migration-on-error", later.on_error.is_some(), migration),
-        ("--migration-verify-handles", later.verify_handles, migration),
-        ("--migration-confirm-paths", later.confirm_paths, migration),
+fn migration(args: &MigrationArgs) -> Result<migration::Options, UsageError> {
+    let mode = args.mode.into();
+    let needless = [
+        ("--migration-verify-handles", args.verify_handles),
+        ("--migration-confirm-paths", args.confirm_paths),
     ];
-    match asked.iter().find(|(_, given, _)| *given) {
-        Some((option, _, remedy)) => Err(UsageError::not_yet(option, remedy)),
-        None => Ok(()),
+    match needless.iter().find(|(_, given)| *given && mode == migration::Mode::Handles) {
+        Some((option, _)) => Err(UsageError::new(format!(
+            "{option} is about paths; leave it out with --migration-mode file-handles"
+        ))),
+        None => Ok(migration::Options {
+            mode,
+            on_error: args.on_error.into(),
+            verify_handles: args.verify_handles,
+        }),
     }
 }

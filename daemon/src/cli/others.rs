@@ -24,16 +24,3 @@ pub(super) struct OldArgs {
     #[arg(long, value_name = "PATH")]
     pub(super) socket: Option<PathBuf>,
 }
-
-/// virtiofsd's options for migration, which this version understands well enough to refuse.
-#[derive(Clone, Debug, Group)]
-pub(super) struct LaterArgs {
-    #[arg(long = "migration-mode", hide = true)]
-    pub(super) mode: Option<String>,
-    #[arg(long = "migration-on-error", hide = true)]
-    pub(super) on_error: Option<String>,
-    #[arg(long = "migration-verify-handles", hide = true)]
-    pub(super) verify_handles: bool,
-    #[arg(long = "migration-confirm-paths", hide = true)]
-    pub(super) confirm_paths: bool,
-}

@@ -12,10 +12,6 @@ impl UsageError {
     pub(crate) fn new(message: impl Into<String>) -> Self {
         Self(message.into())
     }
-
-    pub(super) fn not_yet(option: &str, remedy: &str) -> Self {
-        Self(format!("{option} is not supported yet; {remedy}"))
-    }
 }
 
 /// clap's answer: help and version are no errors, and its errors become one line.

@@ -3,6 +3,7 @@
 use clap::ValueEnum;
 use coherence::watch::Mode;
 
+use crate::migration;
 use crate::passthrough::{self, CachePolicy, InodeFileHandles};
 use crate::sandbox::{self, Seccomp};
 
@@ -50,6 +51,42 @@ impl From<WatchMode> for Mode {
             WatchMode::Fanotify => Self::Fanotify,
             WatchMode::Inotify => Self::Inotify,
             WatchMode::Off => Self::Off,
+        }
+    }
+}
+
+/// `--migration-mode`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum MigrationMode {
+    /// By their paths below the shared directory
+    FindPaths,
+    /// By file handle
+    FileHandles,
+}
+
+impl From<MigrationMode> for migration::Mode {
+    fn from(mode: MigrationMode) -> Self {
+        match mode {
+            MigrationMode::FindPaths => Self::Paths,
+            MigrationMode::FileHandles => Self::Handles,
+        }
+    }
+}
+
+/// `--migration-on-error`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum MigrationOnError {
+    /// It fails, and the guest goes on where it was
+    Abort,
+    /// The guest gets ESTALE for that file
+    GuestError,
+}
+
+impl From<MigrationOnError> for migration::OnError {
+    fn from(on_error: MigrationOnError) -> Self {
+        match on_error {
+            MigrationOnError::Abort => Self::Abort,
+            MigrationOnError::GuestError => Self::GuestError,
         }
     }
 }

@@ -50,9 +50,12 @@ use coherence::watch::Watcher;
 use coherence::{AnnounceError, Engine, InodeSlots, NoWorker, Published, SlotSet};
 use fuse::abi::OpenReplyFlags;
 use fuse::filesystem::Opened;
-use fuse::{NodeId, errno};
+use fuse::{Agreement, NodeId, errno};
 
-use crate::passthrough::{CachePolicy, Config, Observer, Passthrough, StartError, Tag};
+use crate::migration::{Options, State};
+use crate::passthrough::{
+    CachePolicy, Config, Observer, Passthrough, RestoreError, Restored, SaveError, StartError, Tag,
+};
 pub use cuts::{Cuts, WindowTenant};
 use observatory::Observatory;
 use stores::Stores;
@@ -100,6 +103,27 @@ impl Coherent {
         let stores = config.mapped.is_some().then(Stores::default);
         let inner = Passthrough::observed(config, Some(observer))?;
         Ok(Self { inner, observatory, workers, stores, may_cache })
+    }
+
+    /// As [`Passthrough::save`]. What a coherent guest has cached is good by the words of one table only.
+    ///
+    /// # Errors
+    /// As there; [`SaveError::Coherent`].
+    pub fn save(&self, agreement: Agreement, options: Options) -> Result<State, SaveError> {
+        if self.observatory.is_stamping() {
+            return Err(SaveError::Coherent);
+        }
+        self.inner.save(agreement, options)
+    }
+
+    /// As [`Passthrough::restore`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn restore(&self, state: &State, options: Options) -> Result<Restored, RestoreError> {
+        self.observatory.set_stamping(false);
+        self.stores.clear();
+        self.inner.restore(state, options)
     }
 
     /// How many stretches of files the guest has locked, and how many of its requests wait for a lock.

@@ -1,10 +1,10 @@
 //! What the guest has open.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasherDefault;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use fuse::{Handle, NodeId, errno};
@@ -23,8 +23,10 @@ const SHARDS: usize = 16;
 pub(super) struct OpenFile {
     node: NodeId,
     access: Access,
-    /// Closing it may tell of something: it was opened for writing.
-    writes: bool,
+    /// What it is open with on the host.
+    flags: OFlags,
+    /// `flock(2)`ed.
+    locked: AtomicBool,
     /// How far a directory has been read; none for files.
     listing: Option<Mutex<DirStream>>,
 }
@@ -50,19 +52,43 @@ struct Later {
 impl OpenFile {
     /// A file. `flags`: those that it is open with.
     pub(super) fn file(node: NodeId, descriptor: Descriptor, flags: OFlags) -> Self {
-        let writes = flags & OFlags::RWMODE != OFlags::RDONLY;
-        Self { node, access: Access::Open(descriptor), writes, listing: None }
+        Self::new(node, Access::Open(descriptor), flags, None)
     }
 
     pub(super) fn directory(node: NodeId, descriptor: Descriptor) -> Self {
-        let listing = Some(Mutex::default());
-        Self { node, access: Access::Open(descriptor), writes: false, listing }
+        Self::new(node, Access::Open(descriptor), OFlags::RDONLY, Some(Mutex::default()))
     }
 
     /// A file that is to be read, if at all. `path` is an `O_PATH` descriptor of it, `permit` that for one more.
     pub(super) fn to_read(node: NodeId, path: Arc<Descriptor>, permit: Permit) -> Self {
         let later = Later { path, opened: OnceLock::new(), _permit: permit };
-        Self { node, access: Access::Later(later), writes: false, listing: None }
+        Self::new(node, Access::Later(later), OFlags::RDONLY, None)
+    }
+
+    fn new(node: NodeId, access: Access, flags: OFlags, listing: Option<Mutex<DirStream>>) -> Self {
+        Self { node, access, flags, locked: AtomicBool::new(false), listing }
+    }
+
+    /// What is open.
+    pub(super) fn node(&self) -> NodeId {
+        self.node
+    }
+
+    /// What it is open with on the host.
+    pub(super) fn flags(&self) -> OFlags {
+        self.flags
+    }
+
+    /// It was `flock(2)`ed, or is no more.
+    pub(super) fn set_locked(&self, locked: bool) {
+        // Relaxed: looked at while nothing else goes on.
+        self.locked.store(locked, Ordering::Relaxed);
+    }
+
+    /// Whether it is `flock(2)`ed.
+    pub(super) fn is_locked(&self) -> bool {
+        // Relaxed: as above.
+        self.locked.load(Ordering::Relaxed)
     }
 
     /// Opens it, if that was put off.
@@ -85,7 +111,7 @@ impl OpenFile {
 
     /// Whether it was opened for writing.
     pub(super) fn writes(&self) -> bool {
-        self.writes
+        self.flags & OFlags::RWMODE != OFlags::RDONLY
     }
 
     /// How far the directory has been read.
@@ -116,11 +142,14 @@ type Shard = HashMap<u64, Arc<OpenFile>, BuildHasherDefault<Spread>>;
 pub(super) struct Handles {
     shards: [RwLock<Shard>; SHARDS],
     next: AtomicU64,
+    /// What the guest had open where it comes from, and was not found here.
+    lost: RwLock<HashSet<u64>>,
 }
 
 impl Handles {
     pub(super) fn new() -> Self {
-        Self { shards: std::array::from_fn(|_| RwLock::default()), next: AtomicU64::new(1) }
+        let shards = std::array::from_fn(|_| RwLock::default());
+        Self { shards, next: AtomicU64::new(1), lost: RwLock::default() }
     }
 
     /// Enters an open file.
@@ -131,17 +160,53 @@ impl Handles {
         handle
     }
 
+    /// Enters an open file under a number that the guest knows already.
+    pub(super) fn insert_as(&self, handle: Handle, file: OpenFile) {
+        self.shard(handle).write().insert(handle.0, Arc::new(file));
+    }
+
+    /// The guest knows this number, and there is no file for it.
+    pub(super) fn lose(&self, handle: Handle) {
+        self.lost.write().insert(handle.0);
+    }
+
+    /// The lowest number that was never given.
+    pub(super) fn next(&self) -> u64 {
+        // Relaxed: asked while nothing else goes on.
+        self.next.load(Ordering::Relaxed)
+    }
+
+    /// No number below `next` is given.
+    pub(super) fn go_on_from(&self, next: u64) {
+        // Relaxed: only uniqueness matters.
+        self.next.fetch_max(next, Ordering::Relaxed);
+    }
+
+    /// All that is open.
+    pub(super) fn all(&self) -> Vec<(u64, Arc<OpenFile>)> {
+        let in_shard = |shard: &RwLock<Shard>| -> Vec<_> {
+            shard.read().iter().map(|(handle, file)| (*handle, Arc::clone(file))).collect()
+        };
+        self.shards.iter().flat_map(in_shard).collect()
+    }
+
+    /// Why there is no such file.
+    fn missing(&self, handle: Handle) -> io::Error {
+        let lost = self.lost.read().contains(&handle.0);
+        errno::error(if lost { errno::ESTALE } else { errno::EBADF })
+    }
+
     /// The open file or directory of `node` with this handle, maybe by `O_PATH` only.
     ///
     /// # Errors
-    /// `EBADF` where there is none.
+    /// `EBADF` where there is none; `ESTALE` where it is lost.
     pub(super) fn get(&self, node: NodeId, handle: Handle) -> io::Result<Arc<OpenFile>> {
         self.shard(handle)
             .read()
             .get(&handle.0)
             .filter(|file| file.node == node)
             .cloned()
-            .ok_or_else(|| errno::error(errno::EBADF))
+            .ok_or_else(|| self.missing(handle))
     }
 
     /// Whatever `node` is open as. Looks at all that is open: not for every request.
@@ -180,12 +245,17 @@ impl Handles {
             Some(file) if file.node == node => {
                 shard.remove(&handle.0).ok_or_else(|| errno::error(errno::EBADF))
             }
-            _ => Err(errno::error(errno::EBADF)),
+            _ => {
+                let missing = self.missing(handle);
+                self.lost.write().remove(&handle.0);
+                Err(missing)
+            }
         }
     }
 
     /// Closes everything.
     pub(super) fn clear(&self) {
+        self.lost.write().clear();
         for shard in &self.shards {
             let files = std::mem::take(&mut *shard.write());
             // Outside the lock: closing can block.

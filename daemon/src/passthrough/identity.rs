@@ -70,6 +70,8 @@ pub(super) enum Name {
         /// `stx_ino`.
         ino: u64,
     },
+    /// Not known any more: a guest was taken over that calls it by this number, and it was not found.
+    Lost(u64),
 }
 
 /// Which inode it is. The mount belongs to it: a directory can be mounted in two places, with different rules.

@@ -101,6 +101,18 @@ impl Inode {
             .is_ok()
     }
 
+    /// The guest was told of it so often, says who had the guest before.
+    pub(super) fn was_told(&self, times: u64) {
+        // Relaxed: a count; nobody else has the inode yet.
+        self.lookups.store(times, Ordering::Relaxed);
+    }
+
+    /// How often the guest was told of it and has not forgotten that.
+    pub(super) fn lookups(&self) -> u64 {
+        // Relaxed: as above.
+        self.lookups.load(Ordering::Relaxed)
+    }
+
     /// Counts a lookup even when all others have been forgotten. Only under the store's lock for this identity.
     pub(super) fn revive(&self) {
         // Relaxed: as above.
@@ -126,7 +138,7 @@ impl Inode {
     fn handle(&self) -> Option<&FileHandle> {
         match &self.identity.name {
             Name::Handle(handle) => Some(handle),
-            Name::Number { .. } => None,
+            Name::Number { .. } | Name::Lost(_) => None,
         }
     }
 

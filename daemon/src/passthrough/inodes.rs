@@ -52,6 +52,31 @@ impl Inodes {
         NodeId(self.next.fetch_add(1, Ordering::Relaxed))
     }
 
+    /// The lowest number that no inode ever had.
+    pub(super) fn next(&self) -> u64 {
+        // Relaxed: asked while nothing else goes on.
+        self.next.load(Ordering::Relaxed)
+    }
+
+    /// No inode is given a number below `next`.
+    pub(super) fn go_on_from(&self, next: u64) {
+        // Relaxed: only uniqueness matters.
+        self.next.fetch_max(next, Ordering::Relaxed);
+    }
+
+    /// The root.
+    pub(super) fn root(&self) -> &Arc<Inode> {
+        &self.root
+    }
+
+    /// All but the root.
+    pub(super) fn all(&self) -> Vec<Arc<Inode>> {
+        self.by_node
+            .iter()
+            .flat_map(|shard| shard.read().values().cloned().collect::<Vec<_>>())
+            .collect()
+    }
+
     /// The inode that the guest calls `node`.
     pub(super) fn get(&self, node: NodeId) -> Option<Arc<Inode>> {
         if node == NodeId::ROOT {

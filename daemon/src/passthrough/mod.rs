@@ -8,6 +8,7 @@
 //! locks       record locks and flock, and those who wait for them
 //! descriptors how many may be open; a cache of those for inodes that are remembered by file handle
 //! observer    who vouches for replies, asked before the host is
+//! migration   giving a guest away, and taking one over
 //! mapped      who keeps pages mapped for the guest, told of files that grow
 //! mounts      the file systems below the shared directory
 //! credentials acting for a guest's user: guards around a single system call
@@ -44,6 +45,7 @@ mod lookup;
 mod luck;
 mod mapped;
 mod mapping;
+mod migration;
 mod mounts;
 mod names;
 mod observer;
@@ -71,6 +73,7 @@ pub(crate) use ids::try_out_ids;
 pub use ids::{IdRule, Shift};
 pub use locks::{Elsewhere, Noted, Stretch, Waiting};
 pub use mapped::{Cutting, Mapped, Neighbours};
+pub use migration::{RestoreError, Restored, SaveError};
 pub(crate) use mounts::reopen;
 pub use observer::{Expected, HostInode, NAMES_AT_ONCE, NameRule, NameStamps, Observer, Pin, Tag};
 pub use tags::Meaning;

@@ -93,7 +93,7 @@ impl Mount {
             Name::Handle(handle) => {
                 self.open(handle, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC)
             }
-            Name::Number { .. } => Err(errno::error(errno::ESTALE)),
+            Name::Number { .. } | Name::Lost(_) => Err(errno::error(errno::ESTALE)),
         }
     }
 

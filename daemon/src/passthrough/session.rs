@@ -32,11 +32,16 @@ pub(super) struct Session(AtomicU64);
 
 impl Session {
     pub(super) fn has(&self, flag: InitFlags) -> bool {
-        // Relaxed: a guest sends nothing that depends on INIT before it has INIT's reply.
-        InitFlags::from_bits_retain(self.0.load(Ordering::Relaxed)).contains(flag)
+        self.flags().contains(flag)
     }
 
-    fn set(&self, flags: InitFlags) {
+    /// All that was agreed on.
+    pub(super) fn flags(&self) -> InitFlags {
+        // Relaxed: a guest sends nothing that depends on INIT before it has INIT's reply.
+        InitFlags::from_bits_retain(self.0.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn set(&self, flags: InitFlags) {
         // Relaxed: as above.
         self.0.store(flags.bits(), Ordering::Relaxed);
     }
@@ -45,6 +50,16 @@ impl Session {
 impl Passthrough {
     pub(super) fn do_init(&self, offered: InitFlags) -> io::Result<InitFlags> {
         self.do_destroy();
+        let agreed = self.agreement(offered)?;
+        self.session.set(agreed);
+        Ok(agreed)
+    }
+
+    /// What is agreed on with a guest that offers this.
+    ///
+    /// # Errors
+    /// `EPROTO` where it offers too little.
+    pub(super) fn agreement(&self, offered: InitFlags) -> io::Result<InitFlags> {
         let config = &self.config;
         let mut wanted = ALWAYS;
         wanted.set(InitFlags::DO_READDIRPLUS | InitFlags::READDIRPLUS_AUTO, config.readdirplus);
@@ -75,9 +90,7 @@ impl Passthrough {
         )?;
         wanted |=
             negotiate(offered, InitFlags::SECURITY_CTX, config.security_label, "--security-label")?;
-        let agreed = wanted & offered;
-        self.session.set(agreed);
-        Ok(agreed)
+        Ok(wanted & offered)
     }
 
     pub(super) fn do_destroy(&self) {

@@ -41,7 +41,7 @@ pub(super) fn expected(
 ) -> Option<Expected> {
     match &identity?.name {
         Name::Handle(handle) => observer?.expect(parent, handle.parts(), fd),
-        Name::Number { .. } => None,
+        Name::Number { .. } | Name::Lost(_) => None,
     }
 }
 
@@ -83,7 +83,7 @@ fn show<T>(
     let own;
     let handle = match &identity.name {
         Name::Handle(handle) => Some(handle),
-        Name::Number { .. } => {
+        Name::Number { .. } | Name::Lost(_) => {
             own = FileHandle::of(fd, c"")?;
             own.as_ref()
         }

@@ -1,6 +1,7 @@
 //! Wires a file system, the server and the transport together.
 
 mod door;
+mod handler;
 
 use std::fs;
 use std::io;
@@ -11,9 +12,7 @@ use std::sync::Arc;
 
 use coherence::watch::{Mode, MountTable, OwnPrivilege, Privilege, Watcher};
 use coherence::{Attendant, Engine, HostProcess, Keeper, Outlook};
-use fuse::io::{ReplyWriter, RequestReader};
-use fuse::park::Park;
-use fuse::{FileSystem, Handled, Mapper, ProtocolError, Server, ServerConfig};
+use fuse::{Server, ServerConfig};
 use tracing::{debug, info, warn};
 
 use crate::cli::{Config, Front};
@@ -27,6 +26,7 @@ use crate::transport::{self, Counters, Identify, Peer, RequestHandler, Stopper};
 use crate::{limits, logging, signals, socket};
 
 use door::{Asking, Door, Entrance, Listeners};
+use handler::{Handler, Share};
 
 /// Largest WRITE. Linux sends no more than 256 pages of 4 KiB in one request unless its administrator raised that.
 const MAX_WRITE: u32 = 1 << 20;
@@ -233,7 +233,7 @@ impl Serving<'_> {
         let requests = Arc::clone(server.counters());
         let engine = coherence.as_ref().filter(|_| self.device.window.is_some());
         let engine = engine.map(|(engine, _)| Arc::clone(engine));
-        let handler = Arc::new(Handler { server, engine });
+        let handler = Arc::new(Handler { server, engine, migration: self.start.config.migration });
         if let Some(stats) = stats {
             let served = Arc::clone(&handler);
             let sources = Sources {
@@ -274,24 +274,6 @@ fn check_regions(device: &transport::Options) -> Result<(), StartError> {
     Err(StartError::Regions { window, table })
 }
 
-/// A file system that tells of its locks.
-trait Share: FileSystem {
-    /// How many stretches of files are locked, and how many requests wait for a lock.
-    fn lock_figures(&self) -> (usize, usize);
-}
-
-impl Share for Passthrough {
-    fn lock_figures(&self) -> (usize, usize) {
-        Self::lock_figures(self)
-    }
-}
-
-impl Share for Coherent {
-    fn lock_figures(&self) -> (usize, usize) {
-        Self::lock_figures(self)
-    }
-}
-
 /// In a sandbox whoever connects is known outside.
 #[derive(Debug)]
 struct FromOutside(Arc<Link>);
@@ -323,48 +305,6 @@ struct SeenFromOutside {
 impl Footprint for SeenFromOutside {
     fn reaches(&self, file: BorrowedFd<'_>, from: u64) -> io::Result<bool> {
         self.outside.reaches(self.process, file, from)
-    }
-}
-
-/// A server as the transport wants it.
-struct Handler<F> {
-    server: Server<F>,
-    /// Keeps in mind in which process mappings live.
-    engine: Option<Arc<Engine>>,
-}
-
-impl<F: FileSystem> RequestHandler for Handler<F> {
-    fn prepare_thread(&self) -> io::Result<()> {
-        passthrough::prepare_thread()
-    }
-
-    fn handle(
-        &self,
-        request: &mut dyn RequestReader,
-        reply: &mut dyn ReplyWriter,
-        mapper: Option<&dyn Mapper>,
-        lot: &dyn Park,
-    ) -> Result<Handled, ProtocolError> {
-        self.server.handle_or_park(request, reply, mapper, Some(lot))
-    }
-
-    fn cancel_parked(&self) {
-        self.server.file_system().cancel_parked();
-    }
-
-    fn connected(&self, peer: Option<&Peer>) {
-        let Some(engine) = &self.engine else { return };
-        match peer {
-            Some(Peer { pid, started: Some(started), .. }) => {
-                engine.set_front_end_outside(*pid, *started);
-            }
-            // Of a process that is not known nobody can tell that it has ended: no process has this number.
-            _ => engine.set_front_end(Some(peer.map_or(-1, |peer| peer.pid))),
-        }
-    }
-
-    fn reset(&self) {
-        self.server.reset();
     }
 }
 

@@ -1,5 +1,6 @@
 //! The virtio-fs device of one connection, as `vhost-user-backend` wants it.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +10,8 @@ use parking_lot::Mutex;
 use tracing::{debug, error, info};
 use vhost::vhost_user::Backend;
 use vhost::vhost_user::message::{
-    VhostUserProtocolFeatures, VhostUserShMemConfig, VhostUserVirtioFeatures,
+    VhostTransferStateDirection, VhostTransferStatePhase, VhostUserProtocolFeatures,
+    VhostUserShMemConfig, VhostUserVirtioFeatures,
 };
 use vhost_user_backend::VhostUserBackend;
 use virtio_bindings::bindings::virtio_config::VIRTIO_F_VERSION_1;
@@ -33,7 +35,9 @@ use super::region;
 use super::requests::Requests;
 use super::ring::Ring;
 use super::serve::{Counters, Options};
+use super::transfer::Transfer;
 use super::worker::{Worker, Workplace};
+use crate::migration::MAX_STATE;
 
 /// Entries that a ring may have; QEMU's `queue-size` goes up to this.
 const MAX_QUEUE_SIZE: usize = 1024;
@@ -60,6 +64,8 @@ pub(super) struct Device {
     region_mapped: AtomicBool,
     /// The front end wants to know which pages are written to.
     logs: AtomicBool,
+    /// The guest's state, on its way.
+    transfer: Mutex<Option<Transfer>>,
     place: Workplace,
 }
 
@@ -95,6 +101,7 @@ impl Device {
             messenger: Mutex::default(),
             region_mapped: AtomicBool::new(false),
             logs: AtomicBool::new(false),
+            transfer: Mutex::default(),
             place: Workplace { requests, closing: AtomicBool::new(false), pool },
         })
     }
@@ -115,6 +122,13 @@ impl Device {
         self.place.closing.store(true, Ordering::Relaxed);
         self.leave_front_end_alone();
         self.rings().for_each(Ring::close_lot);
+        self.end_transfer();
+    }
+
+    /// Nobody asks how it went.
+    fn end_transfer(&self) {
+        let transfer = self.transfer.lock().take();
+        drop(transfer);
     }
 
     /// Waits for the requests in progress, after [`Self::hang_up`] and when no worker takes another: those that were put
@@ -199,6 +213,7 @@ impl VhostUserBackend for Device {
             | VhostUserProtocolFeatures::BACKEND_SEND_FD
             | VhostUserProtocolFeatures::CONFIGURE_MEM_SLOTS
             | VhostUserProtocolFeatures::LOG_SHMFD
+            | VhostUserProtocolFeatures::DEVICE_STATE
             | VhostUserProtocolFeatures::RESET_DEVICE;
         features.set(VhostUserProtocolFeatures::CONFIG, self.options.tag.is_some());
         let has_window = self.options.window.is_some();
@@ -223,6 +238,7 @@ impl VhostUserBackend for Device {
 
     fn reset_device(&self) {
         self.leave_front_end_alone();
+        self.end_transfer();
         // The rings are disabled already; what they have begun is finished before the inodes go.
         self.settle();
         info!("device reset");
@@ -279,6 +295,33 @@ impl VhostUserBackend for Device {
         let events = self.exit_events.lock().get_mut(queue)?.take()?;
         self.leaked.lock().push(events.0.as_raw_fd());
         Some(events)
+    }
+
+    fn set_device_state_fd(
+        &self,
+        direction: VhostTransferStateDirection,
+        phase: VhostTransferStatePhase,
+        pipe: File,
+    ) -> io::Result<Option<File>> {
+        let refused = |why| {
+            error!("migration: {why}");
+            Err(io::Error::other(why))
+        };
+        if phase != VhostTransferStatePhase::STOPPED {
+            return refused("the VMM wants the state of a guest that runs");
+        }
+        if self.rings().any(Ring::runs) {
+            return refused("the VMM wants the state while queues run");
+        }
+        self.end_transfer();
+        let handler = Arc::clone(&self.place.requests.handler);
+        *self.transfer.lock() = Some(Transfer::start(direction, (pipe, MAX_STATE), handler)?);
+        Ok(None)
+    }
+
+    fn check_device_state(&self) -> io::Result<()> {
+        let transfer = self.transfer.lock().take();
+        transfer.ok_or_else(|| io::Error::other("no state was transferred"))?.finish()
     }
 
     fn stop_vring(&self, queue: u32) -> io::Result<()> {

@@ -173,6 +173,14 @@ impl RequestHandler for Echo {
         Ok(Handled::Replied(bytes.len()))
     }
 
+    fn save(&self) -> io::Result<Vec<u8>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn load(&self, _: &[u8]) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     fn cancel_parked(&self) {}
 
     fn reset(&self) {}

@@ -11,7 +11,7 @@
 //!
 //! A queue's worker goes from a kick until it sleeps (`worker`): when the guest is called is `owed`'s business, how kicks are
 //! heard `kick`'s, and what both sides share of a ring is read and written in `split`. While a VMM migrates the guest, `page_log`
-//! tells it what was written.
+//! tells it what was written, and `transfer` carries what the daemon knows of the guest.
 //!
 //! What a guest writes can stop its own queue and nothing else: the walk checks every descriptor once and works on the
 //! copy, guest memory is only ever touched through [`vm_memory::VolatileSlice`] or handed to the host's kernel as iovecs.
@@ -43,6 +43,7 @@ mod split;
 mod stopper;
 #[cfg(test)]
 mod testing;
+mod transfer;
 mod worker;
 
 use std::io;
@@ -78,6 +79,18 @@ pub trait RequestHandler: Send + Sync {
         mapper: Option<&dyn Mapper>,
         lot: &dyn Park,
     ) -> Result<Handled, ProtocolError>;
+
+    /// What another daemon needs to go on with the guest. No request is in progress.
+    ///
+    /// # Errors
+    /// Why the guest cannot be moved. It may go on here.
+    fn save(&self) -> io::Result<Vec<u8>>;
+
+    /// Goes on with the guest of another daemon, which gave this state.
+    ///
+    /// # Errors
+    /// Why not. No guest has mounted then.
+    fn load(&self, state: &[u8]) -> io::Result<()>;
 
     /// Answers all requests that were put aside, soon: their rings stop.
     fn cancel_parked(&self);

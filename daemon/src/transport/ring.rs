@@ -223,6 +223,11 @@ impl Ring {
         self.0.progress.end(parked);
     }
 
+    /// Whether the front end has started and enabled it.
+    pub(super) fn runs(&self) -> bool {
+        runs(&self.0.vring.get_ref())
+    }
+
     /// Waits for whoever is about to put a reply into the used ring.
     pub(super) fn pass(&self) {
         drop(self.0.vring.get_mut());

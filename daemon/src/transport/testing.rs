@@ -193,6 +193,8 @@ pub(super) struct Script {
     /// Put requests aside, as long as that is possible.
     pub(super) parks: AtomicBool,
     parked: Mutex<Vec<Box<dyn Parked>>>,
+    /// What is saved, or was loaded.
+    pub(super) state: Mutex<Option<Vec<u8>>>,
 }
 
 impl Script {
@@ -210,6 +212,7 @@ impl Script {
             slow: false,
             parks: AtomicBool::new(false),
             parked: Mutex::default(),
+            state: Mutex::default(),
         }
     }
 
@@ -267,6 +270,15 @@ impl RequestHandler for Script {
             return Ok(Handled::Parked);
         }
         (self.answer)(request, reply).map(Handled::Replied)
+    }
+
+    fn save(&self) -> io::Result<Vec<u8>> {
+        self.state.lock().clone().ok_or_else(|| io::Error::other("not now"))
+    }
+
+    fn load(&self, state: &[u8]) -> io::Result<()> {
+        *self.state.lock() = Some(state.to_vec());
+        Ok(())
     }
 
     fn cancel_parked(&self) {

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 use zerocopy::{FromZeros, IntoBytes};
 
-use crate::abi::{InHeader, Opcode, WriteIn};
+use crate::abi::{InHeader, InitFlags, MIN_MINOR, MINOR, Opcode, WriteIn};
 use crate::counters::Counters;
 use crate::decode::{self, XATTR_MAX};
 use crate::errno;
@@ -53,6 +53,23 @@ pub struct ServerConfig {
     pub max_background: u16,
     /// log2 of the DAX alignment; none: no DAX.
     pub map_alignment: Option<u16>,
+}
+
+/// What INIT agreed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Agreement {
+    /// The lower of the guest's and the server's minor version.
+    pub minor: u32,
+    /// Capabilities. A server remembers those only that change how requests are laid out.
+    pub flags: InitFlags,
+}
+
+/// A guest that this server cannot go on with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the guest speaks FUSE 7.{minor}, and this daemon 7.{MIN_MINOR} to 7.{MINOR}")]
+pub struct ResumeError {
+    /// What the guest speaks.
+    pub minor: u32,
 }
 
 /// A request that cannot even be answered; the queue that brought it must stop.
@@ -163,6 +180,35 @@ impl<F: FileSystem> Server<F> {
     /// The guest has gone without a word (device reset, disconnect): as DESTROY, and INIT may come again.
     pub fn reset(&self) {
         self.session.close(|| self.fs.destroy());
+    }
+
+    /// What the guest that has mounted agreed on, as far as the server knows; none: no guest has.
+    pub fn agreement(&self) -> Option<Agreement> {
+        let wire = self.session.wire()?;
+        Some(Agreement { minor: wire.minor(), flags: wire.granted() })
+    }
+
+    /// Goes on with a guest that agreed on this with another server. Whatever guest this one had is forgotten first, as by
+    /// [`Self::reset`]; then `restore` makes the file system know what the other one knew.
+    ///
+    /// # Errors
+    /// Those of `restore`; [`ResumeError`] for a minor version that this server does not speak. No guest has mounted then.
+    pub fn resume<E: From<ResumeError>>(
+        &self,
+        agreement: Agreement,
+        restore: impl FnOnce() -> Result<(), E>,
+    ) -> Result<(), E> {
+        let Agreement { minor, flags } = agreement;
+        self.session.open(
+            || self.fs.destroy(),
+            || {
+                if !(MIN_MINOR..=MINOR).contains(&minor) {
+                    return Err(ResumeError { minor }.into());
+                }
+                restore()?;
+                Ok(Wire::new(minor, flags))
+            },
+        )
     }
 
     /// Serves a request that gets a reply; returns the length of the reply's body.

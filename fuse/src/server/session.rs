@@ -28,6 +28,15 @@ impl Wire {
         )
     }
 
+    /// The flags that it remembers.
+    pub(super) fn granted(self) -> InitFlags {
+        let flag = |has, flag| if has { flag } else { InitFlags::empty() };
+        flag(self.setxattr_ext(), InitFlags::SETXATTR_EXT)
+            | flag(self.security_ctx(), InitFlags::SECURITY_CTX)
+            | flag(self.supplementary_group(), InitFlags::CREATE_SUPP_GROUP)
+            | flag(self.stamps(), InitFlags::VERSION_TABLE)
+    }
+
     /// The lower of the guest's and our minor version.
     pub(crate) fn minor(self) -> u32 {
         self.0 & Self::MINOR

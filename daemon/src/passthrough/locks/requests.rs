@@ -62,11 +62,18 @@ impl Locks for Passthrough {
         self.agreed(InitFlags::FLOCK_LOCKS)?;
         let file = self.handles.file(node, handle)?;
         let result = host::whole(&*file, kind, Wait::No);
+        if result.is_ok() {
+            file.set_locked(kind != LockKind::Unlock);
+        }
         match (result, patience) {
             (Err(error), Some(patience)) if is_held(&error) => {
                 let wanted = Wanted::Whole { node, handle };
                 let locks = Arc::clone(&self.locks);
-                let wait = move |token| locks.wait_for_whole(token, &file, kind);
+                let wait = move |token| {
+                    locks.wait_for_whole(token, &file, kind)?;
+                    file.set_locked(true);
+                    Ok(())
+                };
                 self.locks.park(&mut self.locks.table.lock(), patience, (wanted, None), wait)
             }
             (result, _) => result,

@@ -17,6 +17,7 @@ mod lock_model;
 mod locks;
 mod lookups;
 mod mappings;
+mod migrating;
 mod million;
 mod names;
 mod observers;

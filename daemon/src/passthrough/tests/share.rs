@@ -6,6 +6,7 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use fuse::abi::{Attr, InitFlags};
 use fuse::filesystem::{
@@ -31,7 +32,7 @@ pub(super) enum Place {
 /// A directory that is served, and that tests change behind the server's back.
 pub(super) struct Share {
     pub(super) fs: Passthrough,
-    dir: TempDir,
+    dir: Arc<TempDir>,
 }
 
 /// Everything on, but what tests turn on themselves.
@@ -95,7 +96,14 @@ impl Share {
         fs::create_dir(&shared_dir).expect("the shared directory");
         let fs = Passthrough::new(Config { shared_dir, ..config.clone() }).expect("a file system");
         fs.init(&InitFlags::all().into()).expect("INIT");
-        Self { fs, dir }
+        Self { fs, dir: Arc::new(dir) }
+    }
+
+    /// Another daemon on the same directory, which no guest has mounted.
+    pub(super) fn beside(&self, config: &Config) -> Self {
+        let config = Config { shared_dir: self.path(""), ..config.clone() };
+        let fs = Passthrough::new(config).expect("a file system");
+        Self { fs, dir: Arc::clone(&self.dir) }
     }
 
     /// Whether inodes are kept by file handle.
@@ -222,9 +230,7 @@ impl Share {
     }
 
     pub(super) fn release(&self, file: (NodeId, Handle)) -> io::Result<()> {
-        let release =
-            Release { flags: 0, lock_owner: 0, flush: false, flock_unlock: false, idle: false };
-        self.fs.release(&ROOT, file.0, file.1, &release)
+        self.fs.release(&ROOT, file.0, file.1, &releasing())
     }
 
     pub(super) fn get_xattr(&self, node: NodeId, name: &CStr) -> io::Result<Vec<u8>> {
@@ -248,6 +254,10 @@ pub(super) fn creation(mode: u32) -> Create<'static> {
         kill_suidgid: false,
         extensions: fuse::filesystem::Extensions::default(),
     }
+}
+
+pub(super) fn releasing() -> Release {
+    Release { flags: 0, lock_owner: 0, flush: false, flock_unlock: false, idle: false }
 }
 
 pub(super) fn writing(offset: u64, size: usize) -> Write {

@@ -1,3 +1,4 @@
 //! A guest that is moved from one VMM, with its daemon, to another.
 
 mod pages;
+mod state;

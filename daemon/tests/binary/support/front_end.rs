@@ -1,6 +1,7 @@
 //! A VMM's vhost-user side: real memory, real rings, no guest.
 mod log;
 mod regions;
+mod transfer;
 
 use std::fs::File;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -94,6 +95,12 @@ impl FrontEnd {
         queues: usize,
         event_idx: bool,
     ) -> vhost::Result<Self> {
+        let mut front_end = Self::try_prepare(socket, queues, event_idx)?;
+        front_end.start_rings();
+        Ok(front_end)
+    }
+
+    fn try_prepare(socket: &Path, queues: usize, event_idx: bool) -> vhost::Result<Self> {
         let mut vhost = Frontend::connect(socket, queues as u64)?;
         vhost.set_owner()?;
         let offered = vhost.get_features()?;
@@ -114,9 +121,7 @@ impl FrontEnd {
         let region = VhostUserMemoryRegionInfo::from_guest_region(region).unwrap();
         vhost.set_mem_table(&[region]).unwrap();
         let queues = (0..queues).map(|index| Queue::new(index, event_idx)).collect();
-        let mut front_end = Self { vhost, memory, features: wanted, queues };
-        front_end.start_rings();
-        Ok(front_end)
+        Ok(Self { vhost, memory, features: wanted, queues })
     }
 
     /// Sets all rings up from scratch, as after a guest's reset.
@@ -162,15 +167,6 @@ impl FrontEnd {
     /// Stops all rings as QEMU does when a guest resets its device; returns the indices that the daemon reports.
     pub(crate) fn stop_rings(&mut self) -> Vec<u32> {
         (0..self.queues.len()).map(|index| self.vhost.get_vring_base(index).unwrap()).collect()
-    }
-
-    /// Replaces the guest's memory table by the same memory, as a VMM does when it plugs some in.
-    pub(crate) fn swap_memory_table(&mut self) {
-        let region = self.memory.iter().next().unwrap();
-        let region = VhostUserMemoryRegionInfo::from_guest_region(region).unwrap();
-        self.vhost.set_mem_table(&[region]).unwrap();
-        // An answer, and with it the certainty that it has been done.
-        self.vhost.get_queue_num().unwrap();
     }
 
     /// Resets the device without disconnecting, and starts the rings anew.

@@ -31,6 +31,12 @@ impl Guest {
         guest
     }
 
+    /// The same kernel, on another VMM; the one before it has gone.
+    pub(crate) fn moves_to(self, front_end: FrontEnd) -> Self {
+        drop(self.front_end);
+        Self { front_end }
+    }
+
     /// INIT.
     pub(crate) fn init(&mut self) -> InitOut {
         body(&self.request(&init(45, InitFlags::empty()), size_of::<InitOut>()).unwrap())

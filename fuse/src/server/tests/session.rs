@@ -101,3 +101,26 @@ fn a_security_context_of_7_36_needs_no_length() {
     let without = Guest::mounted_with(45, InitFlags::empty());
     assert_eq!(without.errno(&with_length), errno::EINVAL, "not negotiated");
 }
+
+#[test]
+fn a_guest_goes_on_with_another_server() {
+    let (here, there) = (Guest::mounted(), Guest::booting(NullFs::recording()));
+    let agreement = here.server.agreement().unwrap();
+    assert_eq!(agreement.minor, 45);
+    assert!(agreement.flags.contains(InitFlags::SETXATTR_EXT | InitFlags::SECURITY_CTX));
+    assert_eq!(there.server.agreement(), None);
+    there.server.resume(agreement, || Ok::<_, crate::ResumeError>(())).unwrap();
+    assert_eq!(there.server.agreement(), Some(agreement), "requests are read as before");
+    assert_eq!(there.errno(&valid(Opcode::Lookup)), 0);
+    // A second one takes the place of the first.
+    there.calls();
+    let refused = there.server.resume(agreement, || Err(crate::ResumeError { minor: 1 }));
+    assert!(refused.is_err());
+    assert_eq!(there.calls(), ["destroy"]);
+    assert_eq!(there.errno(&valid(Opcode::Lookup)), errno::EIO, "nobody has mounted");
+    for minor in [0, 26, 4000] {
+        let strange = crate::Agreement { minor, ..agreement };
+        let refused = there.server.resume(strange, || Ok::<_, crate::ResumeError>(()));
+        assert_eq!(refused, Err(crate::ResumeError { minor }));
+    }
+}

@@ -5,6 +5,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 
 use rustix::fs::{MemfdFlags, memfd_create};
+use vhost::vhost_user::VhostUserFrontend;
 use vhost::vhost_user::message::VhostUserVirtioFeatures;
 use vhost::{VhostBackend, VhostUserDirtyLogRegion};
 use vm_memory::{Bytes, GuestAddress};
@@ -67,6 +68,8 @@ impl FrontEnd {
         let log_all = VhostUserVirtioFeatures::LOG_ALL.bits();
         self.vhost.set_features(self.features | if on { log_all } else { 0 }).unwrap();
         (0..self.queues.len()).for_each(|index| self.place_ring(index, on));
+        // An answer, and with it the certainty that it has been done.
+        self.vhost.get_queue_num().unwrap();
     }
 
     /// Addresses of `queue` that only the guest writes to.

@@ -1,4 +1,4 @@
-//! The VMM's part in a DAX window.
+//! The guest's memory as the VMM describes it, and its part in a DAX window.
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
@@ -21,6 +21,15 @@ impl FrontEnd {
         self.vhost.set_backend_request_fd(&channel.get_tx_raw_fd()).unwrap();
         // A driver begins.
         self.vhost.set_features(self.features).unwrap();
+    }
+
+    /// Replaces the guest's memory table by the same memory, as a VMM does when it plugs some in.
+    pub(crate) fn swap_memory_table(&mut self) {
+        let region = self.memory.iter().next().unwrap();
+        let region = VhostUserMemoryRegionInfo::from_guest_region(region).unwrap();
+        self.vhost.set_mem_table(&[region]).unwrap();
+        // An answer, and with it the certainty that it has been done.
+        self.vhost.get_queue_num().unwrap();
     }
 
     /// Shows `len` bytes of `file` to the guest as memory, as a VMM does that has mapped them into a window.
