@@ -122,7 +122,6 @@ impl Coherent {
     /// As there.
     pub fn restore(&self, state: &State, options: Options) -> Result<Restored, RestoreError> {
         self.observatory.set_stamping(false);
-        self.stores.clear();
         self.inner.restore(state, options)
     }
 

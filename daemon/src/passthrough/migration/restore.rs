@@ -18,6 +18,7 @@ use crate::passthrough::descriptors::Descriptor;
 use crate::passthrough::handles::OpenFile;
 use crate::passthrough::identity::{FileHandle, Identity, Name};
 use crate::passthrough::inode::Inode;
+use crate::passthrough::lookup::Found;
 use crate::passthrough::mounts::reopen;
 use crate::passthrough::stat::{FileType, stat};
 use crate::passthrough::{Passthrough, tags};
@@ -100,7 +101,8 @@ impl Passthrough {
             return Err(format!("there is the same file as inode {}", known.nodeid.0));
         }
         let observer = self.observer.as_deref();
-        let kept = tags::met(observer, fd.as_fd(), &identity, &attributes).map_err(text)?;
+        let found = Found::File(fd.as_fd());
+        let kept = tags::met(observer, &found, &identity, &attributes).map_err(text)?;
         let (keep, spare) = match identity.name {
             Name::Handle(_) => (None, Some(fd)),
             _ => (Some(Descriptor::new(fd, self.descriptors.take().map_err(text)?)), None),
