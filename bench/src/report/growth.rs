@@ -74,13 +74,19 @@ fn panel(
         .iter()
         .map(|row| place(axis, row))
         .fold((f64::MAX, 1.0), |ends, at| (f64::min(ends.0, at), f64::max(ends.1, at)));
+    let mut places: Vec<f64> = rows.iter().map(|row| place(axis, row)).collect();
+    places.sort_by(f64::total_cmp);
+    places.dedup();
     let mut chart = ChartBuilder::on(area)
         .caption(name, ("sans-serif", 13))
         .margin(10)
         .margin_right(25)
         .x_label_area_size(25)
         .y_label_area_size(45)
-        .build_cartesian_2d((from.min(to)..to * 1.05).log_scale(), (least..most).log_scale())
+        .build_cartesian_2d(
+            (from.min(to)..to * 1.05).log_scale().with_key_points(places),
+            (least..most).log_scale(),
+        )
         .map_err(undrawn)?;
     let number = |at: &f64| format!("{at:.0}");
     let mesh = &mut chart.configure_mesh();

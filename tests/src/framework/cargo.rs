@@ -26,6 +26,14 @@ pub fn samepage() -> Result<PathBuf> {
     build(&["build", "--release", "--package", "samepage-cli", "--bin", "samepage"], &[])
 }
 
+/// A program as packages carry it, made by the profile `dist`: minutes, where it is not there yet.
+///
+/// # Errors
+/// It does not compile.
+pub fn packaged(package: &str, program: &str) -> Result<PathBuf> {
+    build(&["build", "--profile", "dist", "--package", package, "--bin", program], &[])
+}
+
 /// A build of `samepaged` that breaks the rule of the coherence protocol which its environment
 /// names. It has a target directory of its own, so that nobody takes it for the real one.
 ///

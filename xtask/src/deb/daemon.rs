@@ -12,7 +12,8 @@ use crate::manual;
 
 pub(super) fn package(output: &Path) -> Result<Package> {
     let architecture = architecture()?;
-    let (daemon, tool) = (cargo::samepaged()?, cargo::samepage()?);
+    let daemon = cargo::packaged("samepaged", "samepaged")?;
+    let tool = cargo::packaged("samepage-cli", "samepage")?;
     let libc = newest_libc(&daemon)?.max(newest_libc(&tool)?);
     let package = Package::new(
         output,

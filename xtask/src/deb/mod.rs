@@ -15,7 +15,7 @@ use package::Package;
 
 /// Build the Debian packages: samepaged for hosts, samepage-dkms for guests
 ///
-/// With dpkg-deb, which must be installed. What the packages hold is said in xtask/src/deb.
+/// With dpkg-deb, which must be installed; the programs are optimized as a whole, which takes minutes. What the packages hold is said in xtask/src/deb.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// Where the packages go
