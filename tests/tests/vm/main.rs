@@ -13,6 +13,7 @@ mod hostile;
 mod kernels;
 mod libvirt;
 mod locks;
+mod migration;
 mod packages;
 mod pjdfstest;
 mod power_cycles;

@@ -100,6 +100,12 @@ impl Session {
         Ok(Self { shared, hello: Mutex::new(hello) })
     }
 
+    /// The agent has talked over `other` before: no number of a command is used again.
+    pub fn goes_on_after(&self, other: &Self) {
+        let last = other.shared.table().last_command;
+        self.shared.table().last_command = last;
+    }
+
     /// Wait until the guest is up, and learn its kernel's release.
     ///
     /// # Errors

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 mod builder;
+mod moving;
 mod setup;
 
 pub use builder::{Builder, MOUNT_POINT, Root, SHARE_TAG};
@@ -36,7 +37,9 @@ pub struct Lab {
     share: PathBuf,
     logs: PathBuf,
     plan: Plan,
-    _directories: Vec<Scratch>,
+    /// How often a guest was to be moved.
+    moves: usize,
+    directories: Vec<Scratch>,
 }
 
 /// What every guest of the lab has in common.

@@ -52,7 +52,7 @@ impl Builder {
             guest.wait_until_mounted(&plan)?;
         }
         let directories = [Some(scratch), tables, own_share].into_iter().flatten().collect();
-        Ok(Lab { guests, share, logs, plan, _directories: directories })
+        Ok(Lab { guests, share, logs, plan, moves: 0, directories })
     }
 
     fn shared_directory(&self) -> Result<(PathBuf, Option<Scratch>)> {

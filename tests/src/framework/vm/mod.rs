@@ -11,11 +11,14 @@ use anyhow::{Context, Result, anyhow};
 
 pub mod accel;
 pub mod machine;
+pub mod monitor;
 
 pub use accel::Accel;
 pub use machine::{Machine, Region, Share};
+pub use monitor::Monitor;
 
 use super::artifact::Qemu;
+use super::cleanup::Scratch;
 use super::guest::{Command, Output, Running, Session};
 use super::process::Process;
 
@@ -28,6 +31,8 @@ const POWER_OFF_LIMIT: Duration = Duration::from_secs(30);
 pub struct Vm {
     process: Process,
     session: Session,
+    monitor: PathBuf,
+    _place: Scratch,
     kernel_log: PathBuf,
     qemu_log: PathBuf,
 }
@@ -52,16 +57,21 @@ impl Vm {
         let problem = || format!("cannot write {}", qemu_log.display());
         let log = File::create(&qemu_log).with_context(problem)?;
         let (ours, theirs) = UnixStream::pair()?;
+        let place = Scratch::new()?;
+        let monitor = place.path().join("monitor");
         let mut command = qemu.command();
         command
             .args(machine.arguments(accel, &kernel_log))
+            .arg("-qmp")
+            .arg(format!("unix:{},server=on,wait=off", monitor.display()))
             .stdin(OwnedFd::from(theirs.try_clone()?))
             .stdout(OwnedFd::from(theirs))
             .stderr(log);
         let process = Process::spawn(name, &mut command)?;
         // The command holds copies of their end: while one is open here, we would not see QEMU go.
         drop(command);
-        Ok(Self { process, session: Session::new(ours)?, kernel_log, qemu_log })
+        let session = Session::new(ours)?;
+        Ok(Self { process, session, monitor, _place: place, kernel_log, qemu_log })
     }
 
     /// Wait until the agent is up, and learn the kernel's release.
@@ -86,6 +96,17 @@ impl Vm {
     /// The machine ended, or `deadline` passed. That the command's status is not 0 is no error.
     pub fn run(&self, command: Command, deadline: Instant) -> Result<Output> {
         self.start(command)?.wait(deadline).map_err(|error| self.explain(&error))
+    }
+
+    /// The guest has come here from `other`, and goes on: its agent says hello no second time.
+    pub fn goes_on_after(&self, other: &Self) {
+        self.session.goes_on_after(&other.session);
+    }
+
+    /// The socket of QEMU's monitor.
+    #[must_use]
+    pub fn monitor(&self) -> &Path {
+        &self.monitor
     }
 
     /// The kernel's log, on the host.
