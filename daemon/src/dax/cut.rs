@@ -14,7 +14,7 @@ use tracing::warn;
 
 use super::departure::Departure;
 use super::spans::Span;
-use super::window::{MAX_PIECES, Source, State, Window};
+use super::window::{Source, State, Window};
 use super::{FileId, Front, PAGE};
 
 /// Memory of zeroes as large as the window. Each place of the window has its own, so that what a guest stores in one is
@@ -185,7 +185,7 @@ impl State {
     }
 
     fn put_blank(&mut self, start: u64, extent: u64) -> io::Result<()> {
-        let has_room = self.spans.pieces() < MAX_PIECES;
+        let has_room = self.room() > 0;
         let front = Arc::clone(self.front()?);
         let Some(span) = self.spans.get_mut(start) else { return Ok(()) };
         let covered = span.covered();

@@ -3,6 +3,7 @@
 //! ```text
 //! window  what the guest asks for (SETUPMAPPING, REMOVEMAPPING), checked, and what the VMM is asked to do
 //! spans   what is where in the window
+//! room    how many mappings the VMM bears
 //! afterlife  what lasts as long as a VMM that has hung up
 //! cut     files that are cut short while they are mapped
 //! departure  until what was taken away is gone
@@ -22,6 +23,7 @@ mod departure;
 mod guest;
 mod host;
 mod policy;
+mod room;
 mod spans;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod testing;
@@ -79,6 +81,10 @@ pub trait Front: fmt::Debug + Send + Sync {
     /// # Errors
     /// As for [`Self::map`].
     fn unmap(&self, window_offset: u64, len: u64) -> io::Result<()>;
+
+    /// Memory regions that the VMM has, as far as it has told: the guest's memory, and what is mapped into all windows of the
+    /// VM, other devices' as well. What has just been taken away may still be among them.
+    fn regions(&self) -> usize;
 }
 
 /// What the VMM's process really has mapped. It may answer that it has taken something away, and still touch it.

@@ -17,9 +17,6 @@ use super::host::HostWatch;
 use super::spans::{Span, Spans, remains};
 use super::{Entered, Footprint, Front, Gate, PAGE, WindowSize};
 
-/// Mappings that the VMM may have. QEMU 11.1 aborts at 512 memory regions, of which the guest's memory takes some.
-pub(super) const MAX_PIECES: usize = 448;
-
 /// What the host knows a file by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FileId {
@@ -46,7 +43,7 @@ pub struct Window {
 
 #[derive(Debug)]
 pub(super) struct State {
-    front: Option<Arc<dyn Front>>,
+    pub(super) front: Option<Arc<dyn Front>>,
     /// The VMM's process.
     owner: Option<OwnedFd>,
     /// What that has mapped.
@@ -265,7 +262,7 @@ impl Mapper for Window {
     fn unmap(&self, window_offset: u64, len: u64) -> io::Result<()> {
         let range = self.stretch(window_offset, len)?;
         let mut state = self.state.lock();
-        let done = state.remove(&range);
+        let done = state.make_room(&range, 0).and_then(|()| state.remove(&range));
         self.settle(&state);
         done
     }
@@ -284,7 +281,7 @@ impl State {
             span.source.held = span.source.held.take().or_else(|| mapping.held.clone());
             return Ok(());
         }
-        self.make_room(&range)?;
+        self.make_room(&range, 1)?;
         let file = rustix::io::fcntl_dupfd_cloexec(mapping.file, 0)?;
         let span = Span {
             len: mapping.len,
@@ -298,23 +295,6 @@ impl State {
         whole_pages(&span)?;
         self.remove(&range)?;
         self.put(range.start, span)
-    }
-
-    /// Whether the VMM has room for what a request may need, before it is asked for anything.
-    fn make_room(&self, range: &Range<u64>) -> io::Result<()> {
-        let starts = self.spans.within(range);
-        let goes: usize =
-            starts.iter().filter_map(|at| Some(self.spans.get(*at)?.mappings())).sum();
-        // The new one, and each part that remains before or after it.
-        let parts = |at: &u64| {
-            let end = self.spans.get(*at).map_or(0, |span| at + span.len);
-            usize::from(*at < range.start) + usize::from(end > range.end)
-        };
-        let comes = 1 + starts.iter().map(parts).sum::<usize>();
-        if self.spans.pieces() - goes + comes > MAX_PIECES {
-            return Err(errno::error(errno::ENOSPC));
-        }
-        Ok(())
     }
 
     /// Empties a stretch. What reaches over its ends is mapped anew without it.
@@ -344,7 +324,7 @@ impl State {
     /// for those that are still to come is left.
     fn grow(&mut self, start: u64, size: u64, chunks: usize) -> io::Result<()> {
         let kept_free = chunks.saturating_sub(self.spans.len());
-        let is_full = self.spans.pieces() + kept_free >= MAX_PIECES;
+        let is_full = self.room() <= kept_free;
         let Some(span) = self.spans.get(start) else { return Ok(()) };
         // It may have been cut since: then whoever is told is told of the past.
         let present = rustix::fs::fstat(&span.source.file)?.st_size.unsigned_abs();

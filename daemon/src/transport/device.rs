@@ -264,8 +264,9 @@ impl VhostUserBackend for Device {
             Ok(messenger) => {
                 let messenger = Arc::new(messenger);
                 if let Some(window) = &self.options.window {
-                    let messenger = Arc::clone(&messenger);
-                    window.attach(Arc::new(WindowFront { messenger, id: region::DAX_WINDOW }));
+                    let (messenger, memory) = (Arc::clone(&messenger), self.memory());
+                    let id = region::DAX_WINDOW;
+                    window.attach(Arc::new(WindowFront { messenger, id, memory }));
                 }
                 *self.messenger.lock() = Some(messenger);
             }

@@ -28,8 +28,9 @@ use rustix::fs::OFlags;
 use tracing::warn;
 use vhost::vhost_user::message::{VhostUserMMap, VhostUserMMapFlags, VhostUserSharedMsg};
 use vhost::vhost_user::{Backend, VhostUserFrontendReqHandler};
-use vm_memory::ByteValued;
+use vm_memory::{ByteValued, GuestAddressSpace, GuestMemoryBackend};
 
+use super::memory::AtomicMemory;
 use crate::dax::Front;
 
 /// The channel for requests to the VMM.
@@ -158,6 +159,7 @@ fn catch_up(backend: &Backend) {
 pub(super) struct WindowFront {
     pub(super) messenger: Arc<Messenger>,
     pub(super) id: u8,
+    pub(super) memory: AtomicMemory,
 }
 
 impl Front for WindowFront {
@@ -176,5 +178,9 @@ impl Front for WindowFront {
 
     fn unmap(&self, window_offset: u64, len: u64) -> io::Result<()> {
         self.messenger.unmap(self.id, window_offset, len)
+    }
+
+    fn regions(&self) -> usize {
+        self.memory.memory().num_regions()
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fs::File;
 
 use super::vmm::{PAGES, Vmm, file, id, map, unmap, window};
-use crate::dax::window::MAX_PIECES;
+use crate::dax::room::MAX_PIECES;
 use crate::dax::{FileId, PAGE, Window};
 
 /// Bytes of a step: what, which file, and three numbers.

@@ -5,8 +5,8 @@ use std::fs::File;
 use proptest::prelude::*;
 use proptest::test_runner::Config;
 
+use crate::dax::room::MAX_PIECES;
 use crate::dax::testing::vmm::{PAGES, Vmm, file, id, map, unmap, window};
-use crate::dax::window::MAX_PIECES;
 use crate::dax::{PAGE, Window};
 
 const FILES: usize = 3;

@@ -4,8 +4,8 @@ use fuse::{Mapper, Mapping, errno};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
+use crate::dax::room::{MAX_PIECES, MAX_REGIONS};
 use crate::dax::testing::vmm::{PAGES, Vmm, file, id, map, unmap, window};
-use crate::dax::window::MAX_PIECES;
 use crate::dax::{PAGE, Policy, Window, WindowSize};
 
 const SIZE: u64 = PAGES * PAGE;
@@ -112,6 +112,39 @@ fn the_vmms_room_is_never_exceeded() {
     // Room comes back, and what is replaced needs none.
     map(&window, &one, (0, 0, PAGE)).unwrap();
     map(&window, &empty, (0, 0, 2 * PAGE)).unwrap();
+    unmap(&window, 0, SIZE).unwrap();
+    assert_eq!(vmm.len(), 0);
+}
+
+#[test]
+fn what_other_windows_of_the_vm_have_counts_as_well() {
+    let (window, vmm) = window();
+    *vmm.others.lock() = 300;
+    let one = file(PAGE);
+    let done: Vec<_> = (0..PAGES).map(|page| map(&window, &one, (0, page * PAGE, PAGE))).collect();
+    assert!(done.iter().all(|done| matches!(done, Ok(()) | Err(errno::ENOSPC))));
+    assert_eq!(vmm.len(), MAX_REGIONS - 300);
+    // The other one grows: this one gets no more, but may take back what it has.
+    *vmm.others.lock() = 400;
+    unmap(&window, 0, PAGE).unwrap();
+    assert_eq!(map(&window, &one, (0, 0, PAGE)), Err(errno::ENOSPC));
+    *vmm.others.lock() = 200;
+    map(&window, &one, (0, 0, PAGE)).unwrap();
+}
+
+#[test]
+fn holes_in_mappings_need_room_too() {
+    let (window, vmm) = window();
+    let (file, spans) = (file(3 * PAGE), PAGES / 3);
+    for span in 0..spans {
+        map(&window, &file, (0, 3 * span * PAGE, 3 * PAGE)).unwrap();
+    }
+    *vmm.others.lock() = MAX_REGIONS - spans as usize - 10;
+    let holes: Vec<_> =
+        (0..spans).map(|span| unmap(&window, (3 * span + 1) * PAGE, PAGE)).collect();
+    assert_eq!(holes.iter().filter(|done| done.is_ok()).count(), 10);
+    assert_eq!(holes.last(), Some(&Err(errno::ENOSPC)));
+    assert_eq!(vmm.at(3 * (spans - 1) * PAGE + PAGE), Some((id(&file), PAGE)), "it is left whole");
     unmap(&window, 0, SIZE).unwrap();
     assert_eq!(vmm.len(), 0);
 }

@@ -13,6 +13,7 @@ mod cuts;
 mod database;
 mod fsx;
 mod programs;
+mod room;
 mod sharing;
 mod stores;
 
