@@ -1,9 +1,10 @@
 //! What the fuzzer runs, and `cargo test` in small: a guest that asks for anything, while its files change size.
 
-use std::collections::HashSet;
 use std::fs::File;
 
-use super::vmm::{PAGES, Vmm, file, id, map, unmap, window};
+use rustix::fs::MemfdFlags;
+
+use super::vmm::{PAGES, Vmm, id, map, unmap, window};
 use crate::dax::room::MAX_PIECES;
 use crate::dax::{FileId, PAGE, Window};
 
@@ -21,7 +22,7 @@ struct Guest {
     window: std::sync::Arc<Window>,
     vmm: std::sync::Arc<Vmm>,
     files: Vec<File>,
-    names: HashSet<FileId>,
+    names: [FileId; 3],
     /// Pages of each file.
     sizes: [u64; 3],
     /// For each page of the window what was set up there: a file, and which of its pages.
@@ -36,7 +37,7 @@ struct Guest {
 pub fn run(input: &[u8]) {
     let (window, vmm) = window();
     let files: Vec<_> = SIZES.iter().map(|pages| file(pages * PAGE)).collect();
-    let names = files.iter().map(id).collect();
+    let names = std::array::from_fn(|number| id(&files[number]));
     let expected = vec![None; PAGES as usize];
     let mut guest = Guest { window, vmm, files, names, sizes: SIZES, expected };
     for step in input.chunks_exact(STEP).take(64) {
@@ -83,7 +84,7 @@ impl Guest {
 
     /// As another guest does it: whoever has the file mapped is asked before it gets shorter, and told when it is longer.
     fn resize(&mut self, file: usize, pages: u64) {
-        let (name, bytes) = (id(&self.files[file]), pages * PAGE);
+        let (name, bytes) = (self.names[file], pages * PAGE);
         if pages < self.sizes[file] {
             self.window.fit(name, bytes).expect("the VMM does what it is asked");
         }
@@ -97,16 +98,24 @@ impl Guest {
         }
     }
 
+    /// Called after each step, and so without a system call: that is what an execution's time would go into.
     fn check(&self) {
         assert!(self.vmm.len() <= MAX_PIECES, "{} mappings", self.vmm.len());
-        for (page, expected) in self.expected.iter().enumerate() {
-            let found = self.vmm.at(page as u64 * PAGE);
+        for (page, (expected, found)) in self.expected.iter().zip(self.vmm.pages()).enumerate() {
             let shows = found.filter(|(name, _)| self.names.contains(name));
             let wanted = expected.filter(|(file, at)| *at < self.sizes[*file]);
-            let wanted = wanted.map(|(file, at)| (id(&self.files[file]), at * PAGE));
+            let wanted = wanted.map(|(file, at)| (self.names[file], at * PAGE));
             assert_eq!(shows, wanted, "page {page}");
         }
     }
+}
+
+/// A new file of this size. In memory: one on a disk takes longer to make than all steps together.
+fn file(size: u64) -> File {
+    let file = rustix::fs::memfd_create("fuzzed", MemfdFlags::CLOEXEC).expect("a descriptor");
+    let file = File::from(file);
+    file.set_len(size).expect("a file in memory");
+    file
 }
 
 /// Inputs to begin with: each kind of step, well-formed and as it is not.

@@ -39,6 +39,17 @@ impl Vmm {
         (offset - start < *len).then(|| (*file, from + (offset - start)))
     }
 
+    /// What the guest finds in each page of the window.
+    pub(in crate::dax) fn pages(&self) -> Vec<Option<Place>> {
+        let mut pages = vec![None; PAGES as usize];
+        for (start, (len, file, from)) in &*self.mapped.lock() {
+            for offset in (0..*len).step_by(PAGE as usize) {
+                pages[((start + offset) / PAGE) as usize] = Some((*file, from + offset));
+            }
+        }
+        pages
+    }
+
     pub(in crate::dax) fn len(&self) -> usize {
         self.mapped.lock().len()
     }
