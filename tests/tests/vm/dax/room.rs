@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use samepage_tests::framework::cleanup::Scratch;
@@ -14,6 +15,7 @@ use super::lab;
 const TAG: &str = "second";
 /// So many steps are less than one window may have, and more than two.
 const STEPS: u32 = 300;
+const PATIENCE: Duration = Duration::from_mins(10);
 
 /// A file that grows by a page while it is mapped costs the VMM a mapping at each step. Says how many it took.
 const GROW: &str = "mapper hold $1/files $1/ready $1/go &
@@ -46,7 +48,7 @@ fn two_windows_together_are_not_more_than_a_vmm_bears() -> Result<()> {
     let daemon = Daemon::start(TAG, &spec, &sockets.path().join("socket"), &log)?;
     let device =
         Share { tag: TAG.into(), socket: daemon.socket().into(), queues: 1, shared_memory: true };
-    let lab = lab("inode")?.attach(device).boot()?;
+    let lab = lab("inode")?.attach(device).command_limit(PATIENCE).boot()?;
     lab[0].sh(&format!("mkdir /other && mount -t virtiofs {TAG} /other -o dax=inode"))?.ok()?;
     make_file(lab.share())?;
     make_file(share.path())?;

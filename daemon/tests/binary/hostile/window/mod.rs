@@ -41,7 +41,7 @@ fn hostility(seconds: u64) {
     let seed = number("SAMEPAGE_HOSTILE_SEED").unwrap_or_else(|| Rng::new().u64(..));
     eprintln!("SAMEPAGE_HOSTILE_SEED={seed}");
     let end = Instant::now() + Duration::from_secs(seconds);
-    let house = House::new();
+    let house = House::new_or_given();
     make_files(&house.path("share").join(DIRECTORY));
     let (mut first, mut second) = (house.daemon(), house.daemon());
     let mut victim = house.daemon_with(&["--dax-window", &WINDOW.to_string(), "--dax", "always"]);
