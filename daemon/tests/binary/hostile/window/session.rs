@@ -35,7 +35,7 @@ pub(super) fn run(socket: &Path, rng: Rng) {
     let (vmm, channel) = vmm::start().unwrap();
     let mut front_end = FrontEnd::connect(socket, 2);
     front_end.answer_over(&channel);
-    Vmm::serve(channel);
+    Arc::clone(&vmm).serve(channel);
     let mut guest = Guest::new(front_end, Arc::clone(&vmm), rng);
     guest.alias_memory();
     for _ in 0..ROUNDS {

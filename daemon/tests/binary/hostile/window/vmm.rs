@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread;
 use std::time::Duration;
-use std::{sync::Arc, thread};
 
 use parking_lot::{Condvar, Mutex};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::retry_on_intr;
 use vhost::vhost_user::message::{VhostUserMMap, VhostUserSharedMsg};
 use vhost::vhost_user::{Error, FrontendReqHandler, HandlerResult, VhostUserFrontendReqHandler};
 
@@ -35,17 +38,23 @@ pub(super) struct Vmm {
     mood: Mutex<Mood>,
     woken: Condvar,
     mapped: Mutex<BTreeMap<u64, u64>>,
+    /// Held while it reads a message and answers it.
+    turn: Mutex<()>,
+    /// Where messages come in.
+    channel: OnceLock<OwnedFd>,
     /// It has said that it did what it did not: the daemon's books are not its own any more.
     has_lied: AtomicBool,
     wrong: Mutex<Vec<String>>,
 }
 
 impl Vmm {
-    pub(super) fn new() -> Self {
+    fn new() -> Self {
         Self {
             mood: Mutex::new(Mood::Honest),
             woken: Condvar::new(),
             mapped: Mutex::default(),
+            turn: Mutex::default(),
+            channel: OnceLock::new(),
             has_lied: AtomicBool::new(false),
             wrong: Mutex::default(),
         }
@@ -56,9 +65,21 @@ impl Vmm {
         self.woken.notify_all();
     }
 
-    /// The device has been reset: nothing is mapped any more.
+    /// The device has been reset: nothing is mapped any more, also of what the daemon has asked for before and was answered
+    /// in the meantime. (QEMU does not survive such a message.)
     pub(super) fn reset(&self) {
-        self.mapped.lock().clear();
+        loop {
+            let _turn = self.turn.lock();
+            if !self.has_mail() {
+                return self.mapped.lock().clear();
+            }
+        }
+    }
+
+    /// Whether a message waits to be read.
+    fn has_mail(&self) -> bool {
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        self.channel.get().is_some_and(|channel| wait_for(channel, Some(&now)) == PollFlags::IN)
     }
 
     /// What it should never have been asked.
@@ -67,9 +88,13 @@ impl Vmm {
     }
 
     /// Answers until the daemon hangs up.
-    pub(super) fn serve(mut channel: FrontendReqHandler<Self>) {
+    pub(super) fn serve(self: Arc<Self>, mut channel: FrontendReqHandler<Self>) {
         let answer = move || {
             loop {
+                if let Some(channel) = self.channel.get() {
+                    wait_for(channel, None);
+                }
+                let _turn = self.turn.lock();
                 match channel.handle_request() {
                     Ok(_) | Err(Error::ReqHandlerError(_)) => {}
                     Err(_) => return,
@@ -150,5 +175,18 @@ pub(super) fn start() -> io::Result<(Arc<Vmm>, FrontendReqHandler<Vmm>)> {
     let vmm = Arc::new(Vmm::new());
     let mut channel = FrontendReqHandler::new(Arc::clone(&vmm)).map_err(io::Error::other)?;
     channel.set_reply_ack_flag(true);
+    // SAFETY: the handler owns the descriptor and outlives the borrow.
+    let own = unsafe { BorrowedFd::borrow_raw(channel.as_raw_fd()) };
+    // Only the first counts.
+    let _ = vmm.channel.set(own.try_clone_to_owned()?);
     Ok((vmm, channel))
+}
+
+/// Until there is something to read, or that will never be so.
+fn wait_for(channel: &OwnedFd, how_long: Option<&Timespec>) -> PollFlags {
+    let mut fds = [PollFd::new(channel, PollFlags::IN)];
+    match retry_on_intr(|| poll(&mut fds, how_long)) {
+        Ok(_) => fds[0].revents(),
+        Err(_) => PollFlags::empty(),
+    }
 }
