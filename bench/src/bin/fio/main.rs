@@ -38,7 +38,7 @@ struct Options {
     #[arg(long, value_name = "MIB", default_value_t = 16)]
     size: u32,
     /// Milliseconds of each run
-    #[arg(long, value_name = "MS", default_value_t = 1500)]
+    #[arg(long, value_name = "MS", default_value_t = 1000)]
     runtime: u32,
     /// Jobs of a "multi" run, each with a file of its own
     #[arg(long, value_name = "COUNT", default_value_t = 4)]
