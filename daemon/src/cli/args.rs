@@ -6,11 +6,9 @@ use std::path::PathBuf;
 use clap::{Args as Group, Parser};
 
 use super::config::{LogFormat, LogLevel};
+use super::migration::MigrationArgs;
 use super::others::OldArgs;
-use super::values::{
-    CacheMode, FileHandles, MigrationMode, MigrationOnError, Negotiation, SandboxMode,
-    SeccompAction, WatchMode,
-};
+use super::values::{CacheMode, FileHandles, Negotiation, SandboxMode, SeccompAction, WatchMode};
 use crate::coherent::table::Choice;
 use crate::dax::{Policy, WindowSize};
 use crate::passthrough::{IdRule, XattrMap};
@@ -363,33 +361,6 @@ pub(super) struct DaemonArgs {
     /// Answer HTTP requests for /metrics (Prometheus text) and /health on this Unix socket
     #[arg(long, value_name = "PATH")]
     pub(super) stats_socket: Option<PathBuf>,
-}
-
-/// How a guest is moved to another daemon.
-#[derive(Clone, Debug, Group)]
-#[command(next_help_heading = "Live migration")]
-pub(super) struct MigrationArgs {
-    /// How the daemon that has the guest tells where its files are
-    ///
-    /// No data of files is moved: both daemons must share the same directory, or copies of it. With file-handles it is the
-    /// same directory of the same file system, and the daemon that the guest comes to needs this option, too, and
-    /// CAP_DAC_READ_SEARCH; also files without a name are found then, while the first daemon runs. See docs/migration.md.
-    #[arg(long = "migration-mode", value_enum, value_name = "MODE", default_value_t = MigrationMode::FindPaths)]
-    pub(super) mode: MigrationMode,
-
-    /// What becomes of the migration if a file is not found where the guest comes to
-    #[arg(long = "migration-on-error", value_enum, value_name = "WHAT", default_value_t = MigrationOnError::Abort)]
-    pub(super) on_error: MigrationOnError,
-
-    /// With find-paths: what is found must have the same file handle
-    ///
-    /// For daemons that share the same directory of the same file system, where others might replace files meanwhile.
-    #[arg(long = "migration-verify-handles")]
-    pub(super) verify_handles: bool,
-
-    /// Does nothing: paths are always looked for and tried when the guest stands still
-    #[arg(long = "migration-confirm-paths")]
-    pub(super) confirm_paths: bool,
 }
 
 /// Reads the arguments one by one; what they mean together is looked at later.

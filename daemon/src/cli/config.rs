@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use coherence::watch::Mode;
 
-use super::args::{Args, MigrationArgs};
+use super::args::Args;
 use super::usage::UsageError;
 use crate::coherent::table::Choice;
 use crate::dax::{Policy, WindowSize};
@@ -124,7 +124,7 @@ impl Config {
 pub(super) fn check(args: &Args) -> Result<Config, UsageError> {
     let config = Config {
         share: share(args)?,
-        migration: migration(&args.migration)?,
+        migration: args.migration.options()?,
         front: front(args)?,
         notes: notes(args),
         device: device(args),
@@ -290,22 +290,4 @@ fn notes(args: &Args) -> Vec<String> {
         notes.push("--socket is an old form; write --socket-path".to_owned());
     }
     notes
-}
-
-fn migration(args: &MigrationArgs) -> Result<migration::Options, UsageError> {
-    let mode = args.mode.into();
-    let needless = [
-        ("--migration-verify-handles", args.verify_handles),
-        ("--migration-confirm-paths", args.confirm_paths),
-    ];
-    match needless.iter().find(|(_, given)| *given && mode == migration::Mode::Handles) {
-        Some((option, _)) => Err(UsageError::new(format!(
-            "{option} is about paths; leave it out with --migration-mode file-handles"
-        ))),
-        None => Ok(migration::Options {
-            mode,
-            on_error: args.on_error.into(),
-            verify_handles: args.verify_handles,
-        }),
-    }
 }

@@ -6,6 +6,7 @@ mod args;
 mod capabilities;
 mod compat;
 mod config;
+mod migration;
 mod others;
 mod usage;
 mod values;

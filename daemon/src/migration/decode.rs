@@ -30,6 +30,9 @@ const MAX_MOUNTS: usize = 1 << 16;
 /// Why bytes are no state that this daemon can go on from.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum DecodeError {
+    /// There is none.
+    #[error("the other daemon has given no state; its log says why")]
+    Nothing,
     /// It begins otherwise.
     #[error("this is not the state of a samepaged (virtiofsd's cannot be taken over)")]
     NotAState,
@@ -70,6 +73,9 @@ impl State {
     /// # Errors
     /// [`DecodeError`] for whatever [`Self::encode`] would never have written.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        if bytes.is_empty() {
+            return Err(DecodeError::Nothing);
+        }
         let mut bytes = Reader(bytes);
         if bytes.array() != Some(MAGIC) {
             return Err(DecodeError::NotAState);

@@ -129,7 +129,7 @@ fn records_of_later_versions_are_named_or_passed_over() {
 
 #[test]
 fn what_is_no_state_or_another_format_is_told_apart() {
-    assert_eq!(State::decode(b""), Err(DecodeError::NotAState));
+    assert_eq!(State::decode(b""), Err(DecodeError::Nothing));
     assert_eq!(State::decode(b"bincode and the like"), Err(DecodeError::NotAState));
     let mut later = small().encode();
     later[8] = 2;

@@ -3,14 +3,15 @@
 use std::fs;
 
 use fuse::abi::{InitFlags, OpenReplyFlags, Stamp};
-use fuse::filesystem::Offer;
-use fuse::{FileSystem, NodeId};
+use fuse::filesystem::{Offer, SetAttr};
+use fuse::{Agreement, FileSystem, NodeId};
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
 use super::kit::{Guest, House, ROOT};
-use crate::passthrough::{CachePolicy, Config};
+use crate::migration::Options;
+use crate::passthrough::{CachePolicy, Config, SaveError};
 
 fn agrees(guest: &Guest, offer: &Offer) -> bool {
     guest.fs.init(offer).unwrap().contains(InitFlags::VERSION_TABLE)
@@ -46,6 +47,26 @@ fn a_stock_guest_is_served_as_without_a_table() {
     assert!(guest.lookup(NodeId::ROOT, "missing").is_err(), "no negative entries");
     let opened = guest.fs.opendir(&ROOT, NodeId::ROOT, 0).unwrap();
     assert_eq!((opened.stamp, opened.flags), (Stamp::default(), OpenReplyFlags::empty()));
+}
+
+#[test]
+fn a_stock_guest_that_was_taken_over_announces_too_and_a_coherent_one_stays() {
+    let house = House::new();
+    fs::write(house.path("file"), "contents").unwrap();
+    let stock = house.boot(house.config());
+    stock.fs.init(&(InitFlags::all() - InitFlags::VERSION_TABLE).into()).unwrap();
+    let node = stock.node("file");
+    let agreement = Agreement { minor: 45, flags: InitFlags::empty() };
+    let state = stock.fs.save(agreement, Options::default()).unwrap();
+    let moved = house.boot(house.config());
+    moved.fs.restore(&state, Options::default()).unwrap();
+    let coherent = house.guest();
+    let (_, stamp) = coherent.found(NodeId::ROOT, "file");
+    assert!(coherent.is_current(&stamp, Stamp::ATTR));
+    moved.set(node, &SetAttr { mode: Some(0o600), ..SetAttr::default() });
+    assert!(!coherent.is_current(&stamp, Stamp::ATTR), "nobody was told");
+    let refused = coherent.fs.save(agreement, Options::default());
+    assert!(matches!(refused, Err(SaveError::Coherent)), "{refused:?}");
 }
 
 #[test]
