@@ -28,6 +28,7 @@ use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
 use super::PATIENCE;
 pub(crate) use log::Log;
+use regions::SharedMemory;
 
 /// The guest's memory. Physical addresses begin elsewhere than the VMM's, as in a real VM.
 const MEMORY: u64 = 0x4000_0000;
@@ -349,18 +350,6 @@ impl FrontEnd {
     /// How many entries of the used ring have come.
     pub(crate) fn used(&self, queue: usize) -> u16 {
         self.memory.read_obj(GuestAddress(self.queues[queue].base + USED + 2)).unwrap()
-    }
-}
-
-/// A guest's memory in the hands of another of its processors.
-pub(crate) struct SharedMemory(GuestMemoryMmap);
-
-impl SharedMemory {
-    /// Writes one byte of the descriptors (below 300) or of the request.
-    pub(crate) fn flip(&self, queue: usize, at: u64, byte: u8) {
-        let base = MEMORY + queue as u64 * QUEUE_STRIDE;
-        let at = if at < 300 { at % 32 } else { REQUEST + at - 300 };
-        self.0.write_obj(byte, GuestAddress(base + at)).unwrap();
     }
 }
 

@@ -5,9 +5,9 @@ use std::os::fd::AsRawFd;
 
 use vhost::vhost_user::{FrontendReqHandler, VhostUserFrontend, VhostUserFrontendReqHandler};
 use vhost::{VhostBackend, VhostUserMemoryRegionInfo};
-use vm_memory::GuestMemoryBackend;
+use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap};
 
-use super::FrontEnd;
+use super::{FrontEnd, MEMORY, QUEUE_STRIDE, REQUEST};
 
 /// Behind the guest's own memory.
 const ALIAS: u64 = 1 << 40;
@@ -49,5 +49,17 @@ impl FrontEnd {
     /// Where that is in the guest's memory.
     pub(crate) fn alias() -> u64 {
         ALIAS
+    }
+}
+
+/// A guest's memory in the hands of another of its processors.
+pub(crate) struct SharedMemory(pub(super) GuestMemoryMmap);
+
+impl SharedMemory {
+    /// Writes one byte of the descriptors (below 300) or of the request.
+    pub(crate) fn flip(&self, queue: usize, at: u64, byte: u8) {
+        let base = MEMORY + queue as u64 * QUEUE_STRIDE;
+        let at = if at < 300 { at % 32 } else { REQUEST + at - 300 };
+        self.0.write_obj(byte, GuestAddress(base + at)).unwrap();
     }
 }
