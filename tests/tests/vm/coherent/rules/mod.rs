@@ -60,7 +60,7 @@ linger() { echo "$1" > $PARAMETERS/linger; }
 places() {
     sum=0
     for place in "$@"; do
-        case $place in cut) bit=1 ;; write) bit=2 ;; trunc) bit=4 ;; read) bit=8 ;; esac
+        case $place in cut) bit=1 ;; write) bit=2 ;; trunc) bit=4 ;; read) bit=8 ;; rmdir) bit=16 ;; esac
         sum=$((sum + bit))
     done
     echo $sum

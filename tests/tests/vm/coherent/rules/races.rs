@@ -46,4 +46,18 @@ pub(super) const RACES: &[Rule] = &[
         right: "cccccccc",
         wrong: "",
     },
+    Rule {
+        kernels: ALL,
+        // A directory is moved away before the host removes what then has its name: the one that lives is marked as dead. It
+        // is back when it is looked for again, and a process was in it all the time.
+        fault: "dead",
+        stage: "mkdir p p/d",
+        warm: "ls -d p/d; hold sh -c \"cd p/d; $WAIT; echo done\"",
+        change: "when_told 'mv p/d e; mkdir p/d'; \
+                 (until [ -d again ]; do sleep 0.1; done; mv e p/d; : > back) < /dev/null > /dev/null 2>&1 &",
+        look: "stand rmdir; rmdir p/d & removal=$!; stands rmdir; tell; stand; wait $removal; \
+               mkdir again; until [ -e back ]; do sleep 0.1; done; mkdir p/d/new 2> /dev/null; said > /dev/null; ls p/d",
+        right: "new",
+        wrong: "",
+    },
 ];
