@@ -37,7 +37,8 @@ pub enum SaveError {
     },
     /// Cached words are of one table.
     #[error(
-        "the guest is coherent by this daemon's version table, and cannot migrate; let it mount with virtiofs' own driver,          or serve it with --version-table off"
+        "the guest is coherent by this daemon's version table, and cannot migrate; let it mount with virtiofs' own driver, \
+         or serve it with --version-table off"
     )]
     Coherent,
     /// What is mapped is mapped into one VMM.
